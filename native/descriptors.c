@@ -1,0 +1,190 @@
+/* System calls on descriptors and paths. */
+#include "napi_util.h"
+
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+EXPORT(open) {
+    ARGUMENTS(3);
+    char path[PATH_MAX + 8];
+    int error = string_arg(env, argv[0], path, sizeof path);
+    if (error) return answer(env, error);
+    int flags = int_arg(env, argv[1]) | O_CLOEXEC;
+    return answer_errno(env, open(path, flags, (mode_t)int_arg(env, argv[2])));
+}
+
+EXPORT(close) {
+    ARGUMENTS(1);
+    return answer_errno(env, close(int_arg(env, argv[0])));
+}
+
+EXPORT(dup) {
+    ARGUMENTS(1);
+    return answer_errno(env, fcntl(int_arg(env, argv[0]), F_DUPFD_CLOEXEC, 0));
+}
+
+EXPORT(fcntl) {
+    ARGUMENTS(3);
+    int fd = int_arg(env, argv[0]), command = int_arg(env, argv[1]);
+    return answer_errno(env, fcntl(fd, command, (long)long_arg(env, argv[2])));
+}
+
+EXPORT(read) {
+    ARGUMENTS(2);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &bytes, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, read(int_arg(env, argv[0]), bytes, length));
+}
+
+EXPORT(write) {
+    ARGUMENTS(2);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &bytes, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, write(int_arg(env, argv[0]), bytes, length));
+}
+
+EXPORT(lseek) {
+    ARGUMENTS(3);
+    int fd = int_arg(env, argv[0]), whence = int_arg(env, argv[2]);
+    return answer_errno(env, lseek(fd, long_arg(env, argv[1]), whence));
+}
+
+EXPORT(ftruncate) {
+    ARGUMENTS(2);
+    return answer_errno(env, ftruncate(int_arg(env, argv[0]), long_arg(env, argv[1])));
+}
+
+EXPORT(ioctl) {
+    ARGUMENTS(3);
+    int fd = int_arg(env, argv[0]);
+    unsigned long request = (unsigned int)long_arg(env, argv[1]);
+    void *argument = NULL;
+    size_t length;
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env, argv[2], &type);
+    if (type == napi_number) {
+        argument = (void *)word_arg(env, argv[2]);
+    } else if (type == napi_bigint) {
+        uint64_t word;
+        bool lossless;
+        napi_get_value_bigint_uint64(env, argv[2], &word, &lossless);
+        argument = (void *)word;
+    } else if (type == napi_object) {
+        if (!bytes_arg(env, argv[2], &argument, &length)) return answer(env, -EINVAL);
+        /* What the request's size says beyond the array's end is not the caller's memory. */
+        if (_IOC_DIR(request) != _IOC_NONE && _IOC_SIZE(request) > length)
+            return answer(env, -EFAULT);
+    }
+    return answer_errno(env, ioctl(fd, request, argument));
+}
+
+EXPORT(poll) {
+    ARGUMENTS(2);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[0], &bytes, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, poll(bytes, length / sizeof(struct pollfd), int_arg(env, argv[1])));
+}
+
+static napi_value readlink_answer(napi_env env, int dirfd, napi_value path_value) {
+    char path[PATH_MAX + 8], target[PATH_MAX];
+    int error = string_arg(env, path_value, path, sizeof path);
+    if (error) return answer(env, error);
+    ssize_t length = readlinkat(dirfd, path, target, sizeof target);
+    if (length < 0) return answer(env, -errno);
+    napi_value value;
+    napi_create_string_utf8(env, target, (size_t)length, &value);
+    return value;
+}
+
+EXPORT(readlink) {
+    ARGUMENTS(1);
+    return readlink_answer(env, AT_FDCWD, argv[0]);
+}
+
+EXPORT(readlinkat) {
+    ARGUMENTS(2);
+    return readlink_answer(env, int_arg(env, argv[0]), argv[1]);
+}
+
+EXPORT(access) {
+    ARGUMENTS(1);
+    char path[PATH_MAX + 8];
+    int error = string_arg(env, argv[0], path, sizeof path);
+    if (error) return answer(env, error);
+    return answer_errno(env, access(path, F_OK));
+}
+
+/* The order is that of `Stat` in src/native.ts. */
+enum { STAT_FIELDS = 16 };
+
+static void stat_fields(const struct stat *stat, double *out) {
+    out[0] = (double)stat->st_dev;
+    out[1] = (double)stat->st_ino;
+    out[2] = stat->st_mode;
+    out[3] = (double)stat->st_nlink;
+    out[4] = stat->st_uid;
+    out[5] = stat->st_gid;
+    out[6] = (double)stat->st_rdev;
+    out[7] = (double)stat->st_size;
+    out[8] = (double)stat->st_blksize;
+    out[9] = (double)stat->st_blocks;
+    out[10] = (double)stat->st_atim.tv_sec;
+    out[11] = (double)stat->st_atim.tv_nsec;
+    out[12] = (double)stat->st_mtim.tv_sec;
+    out[13] = (double)stat->st_mtim.tv_nsec;
+    out[14] = (double)stat->st_ctim.tv_sec;
+    out[15] = (double)stat->st_ctim.tv_nsec;
+}
+
+EXPORT(fstat) {
+    ARGUMENTS(2);
+    void *out;
+    size_t length;
+    struct stat stat;
+    if (!typed_arg(env, argv[1], napi_float64_array, &out, &length) || length < STAT_FIELDS)
+        return answer(env, -EINVAL);
+    /* Not libc's fstat: that is newfstatat with an empty path, slower before Linux 6.11. */
+    if (syscall(SYS_fstat, int_arg(env, argv[0]), &stat)) return answer(env, -errno);
+    stat_fields(&stat, out);
+    return answer(env, 0);
+}
+
+EXPORT(fstatat) {
+    ARGUMENTS(4);
+    char path[PATH_MAX + 8];
+    void *out;
+    size_t length;
+    struct stat stat;
+    int error = string_arg(env, argv[1], path, sizeof path);
+    if (error) return answer(env, error);
+    if (!typed_arg(env, argv[3], napi_float64_array, &out, &length) || length < STAT_FIELDS)
+        return answer(env, -EINVAL);
+    if (fstatat(int_arg(env, argv[0]), path, &stat, int_arg(env, argv[2])))
+        return answer(env, -errno);
+    stat_fields(&stat, out);
+    return answer(env, 0);
+}
+
+EXPORT(fstatfsType) {
+    ARGUMENTS(1);
+    struct statfs statfs;
+    if (fstatfs(int_arg(env, argv[0]), &statfs)) return answer(env, -errno);
+    return answer(env, (uint32_t)statfs.f_type);
+}
+
+EXPORT(getdents64) {
+    ARGUMENTS(2);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &bytes, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, syscall(SYS_getdents64, int_arg(env, argv[0]), bytes, length));
+}

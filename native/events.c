@@ -1,0 +1,108 @@
+/* Descriptors that tell of events: inotify, locks of open file descriptions, epoll, eventfd. */
+#include "napi_util.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+EXPORT(inotifyInit) {
+    ARGUMENTS(1);
+    return answer_errno(env, inotify_init1(int_arg(env, argv[0]) | IN_CLOEXEC));
+}
+
+EXPORT(inotifyAddWatch) {
+    ARGUMENTS(3);
+    char path[PATH_MAX + 8];
+    int error = string_arg(env, argv[1], path, sizeof path);
+    if (error) return answer(env, error);
+    uint32_t mask = (uint32_t)long_arg(env, argv[2]);
+    return answer_errno(env, inotify_add_watch(int_arg(env, argv[0]), path, mask));
+}
+
+EXPORT(inotifyRmWatch) {
+    ARGUMENTS(2);
+    return answer_errno(env, inotify_rm_watch(int_arg(env, argv[0]), int_arg(env, argv[1])));
+}
+
+EXPORT(ofdLock) {
+    ARGUMENTS(3);
+    bool exclusive = true;
+    napi_get_value_bool(env, argv[2], &exclusive);
+    struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = long_arg(env, argv[1]),
+                         .l_len = 1};
+    return answer_errno(env, fcntl(int_arg(env, argv[0]), F_OFD_SETLK, &lock));
+}
+
+EXPORT(ofdTest) {
+    ARGUMENTS(3);
+    struct flock lock = {.l_type = F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = long_arg(env, argv[1]),
+                         .l_len = long_arg(env, argv[2])};
+    if (fcntl(int_arg(env, argv[0]), F_OFD_GETLK, &lock)) return answer(env, -errno);
+    return answer(env, lock.l_type == F_UNLCK ? -1 : lock.l_start);
+}
+
+EXPORT(epollCreate) {
+    (void)info;
+    return answer_errno(env, epoll_create1(EPOLL_CLOEXEC));
+}
+
+EXPORT(epollCtl) {
+    ARGUMENTS(5);
+    struct epoll_event event = {.events = (uint32_t)long_arg(env, argv[3])};
+    uint64_t data;
+    bool lossless;
+    if (napi_get_value_bigint_uint64(env, argv[4], &data, &lossless) != napi_ok)
+        data = word_arg(env, argv[4]);
+    event.data.u64 = data;
+    return answer_errno(env, epoll_ctl(int_arg(env, argv[0]), int_arg(env, argv[1]),
+                                       int_arg(env, argv[2]), &event));
+}
+
+/* epoll_pwait2 without a mask, or epoll_wait with the time rounded up (before Linux 5.11). */
+static int wait_for_events(int epfd, struct epoll_event *events, int count, int64_t ns) {
+    static atomic_bool lacking;
+    if (!atomic_load_explicit(&lacking, memory_order_relaxed)) {
+        struct timespec timeout = {ns / 1000000000, ns % 1000000000};
+        long ready = syscall(SYS_epoll_pwait2, epfd, events, count, ns < 0 ? NULL : &timeout, NULL,
+                             (size_t)0);
+        if (ready >= 0 || errno != ENOSYS) return (int)ready;
+        atomic_store_explicit(&lacking, true, memory_order_relaxed);
+    }
+    int64_t ms = ns < 0 ? -1 : ns / 1000000 + (ns % 1000000 > 0);
+    return epoll_wait(epfd, events, count, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
+EXPORT(epollWait) {
+    ARGUMENTS(3);
+    struct epoll_event events[128];
+    const size_t most = sizeof events / sizeof *events;
+    void *elements;
+    size_t length;
+    if (!typed_arg(env, argv[1], napi_uint32_array, &elements, &length) || length < 2)
+        return answer(env, -EINVAL);
+    uint32_t *out = elements;
+    int count = (int)(length / 2 < most ? length / 2 : most);
+    int ready = wait_for_events(int_arg(env, argv[0]), events, count, long_arg(env, argv[2]));
+    /* Interrupted is as good as nothing yet: whoever waits looks again. */
+    if (ready < 0) return answer(env, errno == EINTR ? 0 : -errno);
+    for (int i = 0; i < ready; i++) {
+        out[2 * i] = events[i].data.u32;
+        out[2 * i + 1] = events[i].events;
+    }
+    return answer(env, ready);
+}
+
+EXPORT(eventfd) {
+    ARGUMENTS(2);
+    unsigned initial = (unsigned)long_arg(env, argv[0]);
+    return answer_errno(env, eventfd(initial, int_arg(env, argv[1]) | EFD_CLOEXEC));
+}

@@ -1,0 +1,81 @@
+/* Every function of the addon, by the name that JavaScript sees; src/native.ts has the contract. */
+#ifndef DMABUF_SHIM_EXPORTS_H
+#define DMABUF_SHIM_EXPORTS_H
+
+#include <node_api.h>
+
+#define EXPORTS(X)                                                                                 \
+    /* descriptors.c */                                                                            \
+    X(open)                                                                                        \
+    X(close)                                                                                       \
+    X(dup)                                                                                         \
+    X(fcntl)                                                                                       \
+    X(read)                                                                                        \
+    X(write)                                                                                       \
+    X(lseek)                                                                                       \
+    X(ftruncate)                                                                                   \
+    X(ioctl)                                                                                       \
+    X(poll)                                                                                        \
+    X(readlink)                                                                                    \
+    X(readlinkat)                                                                                  \
+    X(access)                                                                                      \
+    X(fstat)                                                                                       \
+    X(fstatat)                                                                                     \
+    X(fstatfsType)                                                                                 \
+    X(getdents64)                                                                                  \
+    /* memfd.c */                                                                                  \
+    X(memfdCreate)                                                                                 \
+    X(reopen)                                                                                      \
+    /* mmap.c */                                                                                   \
+    X(mmap)                                                                                        \
+    X(mmapPieces)                                                                                  \
+    X(munmap)                                                                                      \
+    X(addressOf)                                                                                   \
+    /* scm_rights.c */                                                                             \
+    X(socketpair)                                                                                  \
+    X(sendmsg)                                                                                     \
+    X(recvmsg)                                                                                     \
+    /* events.c */                                                                                 \
+    X(inotifyInit)                                                                                 \
+    X(inotifyAddWatch)                                                                             \
+    X(inotifyRmWatch)                                                                              \
+    X(ofdLock)                                                                                     \
+    X(ofdTest)                                                                                     \
+    X(epollCreate)                                                                                 \
+    X(epollCtl)                                                                                    \
+    X(epollWait)                                                                                   \
+    X(eventfd)                                                                                     \
+    /* watch.c */                                                                                  \
+    X(watchFd)                                                                                     \
+    /* signals.c */                                                                                \
+    X(watchSignals)                                                                                \
+    X(raiseDefault)                                                                                \
+    /* user_memory.c */                                                                            \
+    X(processVmReadv)                                                                              \
+    X(processVmWritev)                                                                             \
+    X(pidfdOpen)                                                                                   \
+    X(pidfdGetfd)                                                                                  \
+    X(kcmp)                                                                                        \
+    X(tgkill)                                                                                      \
+    X(prctl)                                                                                       \
+    X(raiseNofile)                                                                                 \
+    /* notify.c */                                                                                 \
+    X(notifSizes)                                                                                  \
+    X(notifRecv)                                                                                   \
+    X(notifSend)                                                                                   \
+    X(notifIdValid)                                                                                \
+    X(notifSetFlags)                                                                               \
+    X(notifAddfd)                                                                                  \
+    /* inject.c */                                                                                 \
+    X(injectCalls)
+
+#define EXPORT(name) napi_value js_##name(napi_env env, napi_callback_info info)
+
+#define DECLARE(name) EXPORT(name);
+EXPORTS(DECLARE)
+#undef DECLARE
+
+/* system_calls.c: the tables SYS and AUDIT_ARCH. */
+void define_system_calls(napi_env env, napi_value exports);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * System calls in another thread's name: the thread waits in a notification, is seized with ptrace,
+ * made to leave its call, and runs ours at the same `syscall` instruction.
+ *
+ * Each call runs between two system call stops (PTRACE_SYSCALL). A single step would need one stop
+ * only, but reports itself with a forced SIGTRAP, which for good resets the program's action for
+ * SIGTRAP if that is blocked or ignored.
+ */
+#include "inject_arch.h"
+#include "napi_util.h"
+#include "tracee.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+struct call {
+    uint64_t nr, args[6];
+    int64_t result;
+    int32_t base; /* index of the call whose result is added to args[0], or -1 */
+    bool always, on_failure;
+};
+
+static bool has_failed(int64_t result) { return result < 0 && result >= -4095; }
+
+static int listener_ioctl(int listener, unsigned long request, void *argument) {
+    int result;
+    do result = ioctl(listener, request, argument);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : 0;
+}
+
+/* Has the thread leave the notified call, to stop where the kernel would restart it. */
+static bool leave_call(int listener, uint64_t id, pid_t tid) {
+    struct seccomp_notif_resp response = {.id = id, .error = -ERESTARTSYS};
+    /* Interrupted first, answered then: the other way round it might get back to its code. */
+    if (ptrace(PTRACE_INTERRUPT, tid, 0, 0)) return false;
+    /* This may fail: without WAIT_KILLABLE_RECV the interruption has itself ended the call. */
+    listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+    return tracee_wait(tid) != TRACEE_GONE;
+}
+
+/* What the thread is to see: the first result, or the first failure. False: the thread is gone. */
+static bool run_calls(pid_t tid, const registers *original, uint64_t after, struct call *calls,
+                      size_t count, int64_t *outcome) {
+    int64_t failure = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct call *call = &calls[i];
+        registers r = *original;
+        uint64_t args[6];
+        bool wanted = call->always || (failure ? call->on_failure : !call->on_failure);
+        bool based = call->base < 0 || !has_failed(calls[call->base].result);
+        if (!wanted || !based) continue;
+        memcpy(args, call->args, sizeof args);
+        if (call->base >= 0) args[0] += (uint64_t)calls[call->base].result;
+        arch_set_call(&r, after, call->nr, args);
+        if (arch_set(tid, &r) || !tracee_run_call(tid) || arch_get(tid, &r)) return false;
+        call->result = arch_result(&r);
+        if (!failure && has_failed(call->result)) failure = call->result;
+    }
+    *outcome = failure ? failure : calls[0].result;
+    return true;
+}
+
+/* With the thread stopped: 0, or -ESRCH when it is gone or elsewhere (in a signal handler). */
+static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *calls, size_t count) {
+    registers original;
+    uint64_t mask, all = ~(uint64_t)0;
+    int64_t outcome;
+    if (arch_get(tid, &original)) return -ESRCH;
+    if (!arch_at_call(&original, data)) return -ESRCH;
+    if (ptrace(PTRACE_GETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
+    if (ptrace(PTRACE_SETSIGMASK, tid, sizeof all, &all)) return -ESRCH;
+    if (!run_calls(tid, &original, data->instruction_pointer, calls, count, &outcome))
+        return -ESRCH;
+    arch_set_result(&original, data->instruction_pointer, outcome);
+    if (arch_set_final(tid, &original)) return -ESRCH;
+    if (ptrace(PTRACE_SETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
+    return 0;
+}
+
+static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, struct call *calls,
+                  size_t count) {
+    if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
+    uint64_t id = notif->id;
+    int error = listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+    if (error) return error == -ENOENT ? -ESRCH : error;
+    if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD)) return -errno;
+    error = leave_call(listener, id, tid) ? at_stop(tid, &notif->data, calls, count) : -ESRCH;
+    if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
+        tracee_reap(tid);
+        return -ESRCH;
+    }
+    return error;
+}
+
+static napi_value property(napi_env env, napi_value object, const char *name) {
+    napi_value value = NULL;
+    if (napi_get_named_property(env, object, name, &value) != napi_ok) return undefined(env);
+    return value;
+}
+
+static bool call_arg(napi_env env, napi_value object, uint32_t index, struct call *call) {
+    napi_value args = property(env, object, "args"), element;
+    uint32_t nr, count;
+    *call = (struct call){.base = -1, .result = -ECANCELED};
+    if (napi_get_value_uint32(env, property(env, object, "nr"), &nr) != napi_ok) return false;
+    call->nr = nr;
+    napi_get_value_int32(env, property(env, object, "base"), &call->base);
+    napi_get_value_bool(env, property(env, object, "always"), &call->always);
+    napi_get_value_bool(env, property(env, object, "onFailure"), &call->on_failure);
+    if (call->base >= (int64_t)index || call->base < -1) return false;
+    if (napi_get_array_length(env, args, &count) != napi_ok || count > 6) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (napi_get_element(env, args, i, &element) != napi_ok) return false;
+        call->args[i] = word_arg(env, element);
+    }
+    return true;
+}
+
+static int calls_arg(napi_env env, napi_value array, struct call **calls, uint32_t *count) {
+    if (napi_get_array_length(env, array, count) != napi_ok || *count == 0) return -EINVAL;
+    *calls = calloc(*count, sizeof **calls);
+    if (!*calls) return -ENOMEM;
+    for (uint32_t i = 0; i < *count; i++) {
+        napi_value element;
+        if (napi_get_element(env, array, i, &element) != napi_ok ||
+            !call_arg(env, element, i, *calls + i))
+            return -EINVAL;
+    }
+    return 0;
+}
+
+EXPORT(injectCalls) {
+    ARGUMENTS(5);
+    void *notif, *results;
+    size_t length, room;
+    uint32_t count;
+    struct call *calls = NULL;
+    int error = calls_arg(env, argv[3], &calls, &count);
+    /* The arrays come last: reading the calls may have run getters. */
+    if (!error && (!bytes_arg(env, argv[1], &notif, &length) ||
+                   length < sizeof(struct seccomp_notif) ||
+                   !typed_arg(env, argv[4], napi_float64_array, &results, &room) || room < count))
+        error = -EINVAL;
+    if (!error) {
+        error = inject(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), calls, count);
+        for (uint32_t i = 0; i < count; i++) ((double *)results)[i] = (double)calls[i].result;
+    }
+    free(calls);
+    return answer(env, error);
+}

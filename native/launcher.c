@@ -1,0 +1,108 @@
+/*
+ * launcher FD program [argument...]
+ *
+ * Installs the seccomp filter that it is sent, sends back the listener, and becomes the program.
+ * FD is a SOCK_SEQPACKET socket. In: u32 flags, then struct sock_filter[]. Out: struct report, with
+ * the listener (SCM_RIGHTS) when step is LISTENER. Nothing else of the process is changed: working
+ * directory, environment, signal dispositions and descriptors are as they were inherited.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* Linux 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+enum step { LISTENER, NO_NEW_PRIVS, SECCOMP, EXEC };
+enum { NOT_INSTALLED = 126, NOT_RUN = 126, NOT_FOUND = 127 }; /* exit statuses, as a shell's */
+
+struct report {
+    uint32_t step;
+    int32_t error;
+};
+
+static struct {
+    uint32_t flags;
+    struct sock_filter filter[BPF_MAXINSNS];
+} program;
+
+static int report(int socket, enum step step, int error, int listener) {
+    struct report report = {step, error};
+    struct iovec data = {&report, sizeof report};
+    union {
+        char bytes[CMSG_SPACE(sizeof listener)];
+        struct cmsghdr header;
+    } control = {{0}};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (listener >= 0) {
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof listener);
+        memcpy(CMSG_DATA(&control.header), &listener, sizeof listener);
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+    }
+    ssize_t sent;
+    do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -1 : 0;
+}
+
+static int install(unsigned long flags, const struct sock_fprog *filter) {
+    flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
+    if (listener < 0 && errno == EINVAL && flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
+    }
+    return listener;
+}
+
+static int descriptor(const char *text) {
+    char *end;
+    long number = strtol(text, &end, 10);
+    return *end || end == text || number < 0 || number > INT32_MAX ? -1 : (int)number;
+}
+
+int main(int argc, char **argv) {
+    int socket = argc > 2 ? descriptor(argv[1]) : -1;
+    ssize_t length;
+    do length = recv(socket, &program, sizeof program, MSG_TRUNC);
+    while (length < 0 && errno == EINTR);
+    if (length < (ssize_t)sizeof program.flags || length > (ssize_t)sizeof program) {
+        static const char usage[] = "launcher: to be started by dmabuf-shim only\n";
+        return write(STDERR_FILENO, usage, sizeof usage - 1) < 0 ? 1 : NOT_INSTALLED;
+    }
+    struct sock_fprog filter = {
+        .len = (unsigned short)((length - sizeof program.flags) / sizeof *program.filter),
+        .filter = program.filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+        report(socket, NO_NEW_PRIVS, errno, -1);
+        return NOT_INSTALLED;
+    }
+    int listener = install(program.flags, &filter);
+    if (listener < 0) {
+        report(socket, SECCOMP, errno, -1);
+        return NOT_INSTALLED;
+    }
+    /* From here on the filter holds for us too; nobody answers until the listener has arrived. */
+    if (report(socket, LISTENER, 0, listener)) return NOT_INSTALLED;
+    close(listener);
+    fcntl(socket, F_SETFD, FD_CLOEXEC);
+
+    execvp(argv[2], argv + 2);
+    int error = errno;
+    report(socket, EXEC, error, -1);
+    return error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_RUN;
+}

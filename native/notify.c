@@ -1,0 +1,94 @@
+/*
+ * The supervisor's side of seccomp user notification (seccomp_unotify(2)).
+ *
+ * The listener's ioctls take a mutex and may give EINTR before they have done anything: they are
+ * made again, since no JavaScript could do better.
+ */
+#include "napi_util.h"
+
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+
+static int listener_ioctl(int listener, unsigned long request, void *argument) {
+    int result;
+    do result = ioctl(listener, request, argument);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+/* The notification's id is the first field of struct seccomp_notif. */
+static bool id_arg(napi_env env, napi_value value, uint64_t *id) {
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, value, &bytes, &length) || length < sizeof *id) return false;
+    memcpy(id, bytes, sizeof *id);
+    return true;
+}
+
+EXPORT(notifSizes) {
+    (void)info;
+    struct seccomp_notif_sizes sizes;
+    if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes)) return answer(env, -errno);
+    napi_value array;
+    napi_create_array_with_length(env, 3, &array);
+    napi_set_element(env, array, 0, answer(env, sizes.seccomp_notif));
+    napi_set_element(env, array, 1, answer(env, sizes.seccomp_notif_resp));
+    napi_set_element(env, array, 2, answer(env, sizes.seccomp_data));
+    return array;
+}
+
+EXPORT(notifRecv) {
+    ARGUMENTS(2);
+    void *notif;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &notif, &length) || length < sizeof(struct seccomp_notif))
+        return answer(env, -EINVAL);
+    memset(notif, 0, length);
+    return answer(env,
+                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_RECV, notif));
+}
+
+EXPORT(notifSend) {
+    ARGUMENTS(2);
+    void *response;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &response, &length) ||
+        length < sizeof(struct seccomp_notif_resp))
+        return answer(env, -EINVAL);
+    return answer(env,
+                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_SEND, response));
+}
+
+EXPORT(notifIdValid) {
+    ARGUMENTS(2);
+    uint64_t id;
+    if (!id_arg(env, argv[1], &id)) return answer(env, -EINVAL);
+    return answer(env,
+                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
+}
+
+EXPORT(notifSetFlags) {
+    ARGUMENTS(2);
+    /* The flags are the argument itself, not pointed at. */
+    return answer(env, listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+                                      (void *)word_arg(env, argv[1])));
+}
+
+EXPORT(notifAddfd) {
+    ARGUMENTS(6);
+    struct seccomp_notif_addfd addfd = {.srcfd = (uint32_t)int_arg(env, argv[2]),
+                                        .flags = (uint32_t)int_arg(env, argv[3]),
+                                        .newfd = (uint32_t)int_arg(env, argv[4]),
+                                        .newfd_flags = (uint32_t)int_arg(env, argv[5])};
+    uint64_t id;
+    if (!id_arg(env, argv[1], &id)) return answer(env, -EINVAL);
+    addfd.id = id;
+    return answer(env,
+                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd));
+}

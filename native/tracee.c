@@ -1,0 +1,107 @@
+/*
+ * Waiting for a traced thread, in a process whose event loop reaps its own children.
+ *
+ * waitid is only used to look (WNOWAIT): a status that libuv waits for must stay. It never sleeps in
+ * the kernel either: when another thread of the program calls execve, a traced leader disappears
+ * without a word and its pid lives on untraced, so that a sleeping wait would last as long as the
+ * program. A stop is some microseconds away, so looking again is also the faster way.
+ */
+#include "tracee.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SYSCALL_STOP = SIGTRAP | 0x80, /* PTRACE_O_TRACESYSGOOD */
+    EAGER_LOOKS = 2000,            /* about a millisecond */
+    NAP_NS = 100 * 1000,
+    PATIENCE_NAPS = 5000, /* at least half a second; then a call that hangs is interrupted */
+    REAPING_NAPS = 100000,
+};
+
+/* A number from /proc/TID/status ("TracerPid:"), or -1 when the thread is gone. */
+static long status_field(pid_t tid, const char *field) {
+    char path[32], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length < 0) return -1;
+    text[length] = 0;
+    const char *found = strstr(text, field);
+    return found ? atol(found + strlen(field)) : -1;
+}
+
+static bool is_traced(pid_t tid) {
+    return status_field(tid, "\nTracerPid:") == syscall(SYS_gettid);
+}
+
+/* One look: the status of a stop, TRACEE_GONE, or -1 for nothing yet. */
+static int look(pid_t tid) {
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL))
+        return TRACEE_GONE; /* ECHILD: it is no longer ours */
+    if (info.si_pid != tid) return -1;
+    return info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED ? info.si_status
+                                                                      : TRACEE_GONE;
+}
+
+static void nap(void) { nanosleep(&(struct timespec){0, NAP_NS}, NULL); }
+
+int tracee_wait(pid_t tid) {
+    int status;
+    for (unsigned looks = 0; (status = look(tid)) < 0; looks++) {
+        if (looks < EAGER_LOOKS) {
+            sched_yield();
+            continue;
+        }
+        nap();
+        unsigned naps = looks - EAGER_LOOKS + 1;
+        if (naps % 16 == 0 && !is_traced(tid)) return TRACEE_GONE;
+        /* It may be caught in a call that waits for us: a signal ends that with EINTR. */
+        if (naps == PATIENCE_NAPS) ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+    }
+    return status;
+}
+
+/*
+ * A zombie of a traced thread waits for its tracer, and its process with it. Only a leader whose
+ * parent is this process is left alone: that is the child that libuv waits for.
+ */
+void tracee_reap(pid_t tid) {
+    if (status_field(tid, "\nTgid:") == tid && status_field(tid, "\nPPid:") == getpid()) return;
+    for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
+        siginfo_t info = {.si_pid = 0};
+        if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid) return;
+        if (!is_traced(tid)) return;
+        nap();
+    }
+}
+
+bool tracee_run_call(pid_t tid) {
+    int syscall_stops = 0;
+    long signal = 0;
+    while (syscall_stops < 2) {
+        if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return false;
+        int status = tracee_wait(tid);
+        if (status == TRACEE_GONE) return false;
+        signal = 0;
+        if (status == SYSCALL_STOP)
+            syscall_stops++; /* its entry, then its exit */
+        else if (status >> 8 == 0)
+            signal = status; /* SIGSTOP, which no mask keeps out: goes its way */
+    }
+    return true;
+}

@@ -1,0 +1,76 @@
+/* Other processes: their memory, their descriptors, signals; and limits of our own. */
+#include "napi_util.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+typedef ssize_t (*process_vm_call)(pid_t, const struct iovec *, unsigned long,
+                                   const struct iovec *, unsigned long, unsigned long);
+
+static inline napi_value process_vm(napi_env env, napi_callback_info info, process_vm_call call) {
+    ARGUMENTS(5);
+    void *bytes;
+    size_t size;
+    if (!bytes_arg(env, argv[2], &bytes, &size)) return answer(env, -EINVAL);
+    uint64_t offset = word_arg(env, argv[3]), length = word_arg(env, argv[4]);
+    if (offset > size || length > size - offset) return answer(env, -EINVAL);
+    struct iovec local = {(char *)bytes + offset, length};
+    struct iovec remote = {(void *)word_arg(env, argv[1]), length};
+    return answer_errno(env, call(int_arg(env, argv[0]), &local, 1, &remote, 1, 0));
+}
+
+EXPORT(processVmReadv) { return process_vm(env, info, process_vm_readv); }
+
+EXPORT(processVmWritev) { return process_vm(env, info, process_vm_writev); }
+
+EXPORT(pidfdOpen) {
+    ARGUMENTS(2);
+    /* Close-on-exec by the kernel's own choice, as is pidfd_getfd's. */
+    return answer_errno(env, syscall(SYS_pidfd_open, int_arg(env, argv[0]),
+                                     (unsigned)long_arg(env, argv[1])));
+}
+
+EXPORT(pidfdGetfd) {
+    ARGUMENTS(2);
+    return answer_errno(
+        env, syscall(SYS_pidfd_getfd, int_arg(env, argv[0]), int_arg(env, argv[1]), 0));
+}
+
+EXPORT(kcmp) {
+    ARGUMENTS(5);
+    return answer_errno(env, syscall(SYS_kcmp, int_arg(env, argv[0]), int_arg(env, argv[1]),
+                                     int_arg(env, argv[2]), word_arg(env, argv[3]),
+                                     word_arg(env, argv[4])));
+}
+
+EXPORT(tgkill) {
+    ARGUMENTS(3);
+    return answer_errno(env, syscall(SYS_tgkill, int_arg(env, argv[0]), int_arg(env, argv[1]),
+                                     int_arg(env, argv[2])));
+}
+
+EXPORT(prctl) {
+    ARGUMENTS(2);
+    return answer_errno(env, prctl(int_arg(env, argv[0]), word_arg(env, argv[1]), 0, 0, 0));
+}
+
+EXPORT(raiseNofile) {
+    ARGUMENTS(1);
+    struct rlimit limit;
+    rlim_t wanted = word_arg(env, argv[0]);
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return answer(env, -errno);
+    if (limit.rlim_cur < wanted && wanted > limit.rlim_max) {
+        struct rlimit higher = {wanted, wanted}; /* needs CAP_SYS_RESOURCE */
+        if (!setrlimit(RLIMIT_NOFILE, &higher)) return answer(env, (int64_t)wanted);
+        wanted = limit.rlim_max;
+    }
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit)) return answer(env, -errno);
+    }
+    return answer(env, (int64_t)limit.rlim_cur);
+}

@@ -1,0 +1,282 @@
+/**
+ * The dma-buf core: buffers that drivers export as descriptors, and what programs do with those.
+ * Linux: drivers/dma-buf/dma-buf.c, include/linux/dma-buf.h, include/uapi/linux/dma-buf.h.
+ */
+import { constants } from 'node:fs';
+import {
+  DMA_BUF_IOCTL_SYNC,
+  DMA_BUF_NAME_LEN,
+  DMA_BUF_SET_NAME_A,
+  DMA_BUF_SET_NAME_B,
+  DMA_BUF_SYNC_END,
+  DMA_BUF_SYNC_READ,
+  DMA_BUF_SYNC_RW,
+  DMA_BUF_SYNC_VALID_FLAGS_MASK,
+  DMA_BUF_SYNC_WRITE,
+  dma_buf_sync,
+  O_ACCMODE,
+  O_CLOEXEC,
+} from '../../../ioctl/index.js';
+import { errno } from '../../errno.js';
+import { File, type FileOperations, type MemoryPiece, type Vma } from '../../fs/file.js';
+import { HeldMemory } from '../../fs/release.js';
+import { countUses } from '../../fs/uses.js';
+import type { Kernel } from '../../kernel.js';
+import type { Shmem } from '../../mm/shmem.js';
+import { copyFromUser, strndupUser } from '../../mm/uaccess.js';
+import type { Task } from '../../task.js';
+
+/** Direction of a transfer, <linux/dma-direction.h>. */
+export const DMA_BIDIRECTIONAL = 0;
+export const DMA_TO_DEVICE = 1;
+export const DMA_FROM_DEVICE = 2;
+export type DmaDataDirection =
+  | typeof DMA_BIDIRECTIONAL
+  | typeof DMA_TO_DEVICE
+  | typeof DMA_FROM_DEVICE;
+
+/** What an exporter does; Linux's struct dma_buf_ops. */
+export interface DmaBufOps {
+  /** Mandatory. Called once, when the last descriptor, mapping and reference are gone. */
+  release(dmabuf: DmaBuf): void;
+  /**
+   * Optional: without it mmap(2) is EINVAL. The memory that makes up the mapping; it is within the
+   * buffer, the core has seen to that. An exporter whose buffers lie in their own memory answers
+   * `dmabuf.ownPieces(vma)`.
+   */
+  mmap?(dmabuf: DmaBuf, vma: Vma): MemoryPiece[];
+  /** Optional. The CPU is about to access the buffer (DMA_BUF_SYNC_START). */
+  beginCpuAccess?(dmabuf: DmaBuf, direction: DmaDataDirection): void;
+  /** Optional. The CPU has done so (DMA_BUF_SYNC_END). */
+  endCpuAccess?(dmabuf: DmaBuf, direction: DmaDataDirection): void;
+}
+
+/** struct dma_buf_export_info */
+export interface DmaBufExportInfo {
+  /** Name of the exporter, as fdinfo and bufinfo show it. */
+  exp_name: string;
+  ops: DmaBufOps;
+  /** Bytes; whole pages. */
+  size: number;
+  /** Access mode of its descriptors: O_RDONLY, O_WRONLY or O_RDWR. */
+  flags: number;
+  /** Free for the exporter. */
+  priv?: unknown;
+}
+
+/** A buffer shared between devices and processes. */
+export class DmaBuf {
+  readonly size: number;
+  readonly ops: DmaBufOps;
+  readonly exp_name: string;
+  readonly priv: unknown;
+  readonly file: File;
+  /** What DMA_BUF_SET_NAME gave it. */
+  name: string | undefined;
+  readonly #memories: HeldMemory[] = [];
+
+  /** @internal Buffers are made by {@link dmaBufExport}. */
+  constructor(kernel: Kernel, info: DmaBufExportInfo) {
+    this.size = info.size;
+    this.ops = info.ops;
+    this.exp_name = info.exp_name;
+    this.priv = info.priv;
+    this.file = new File(kernel, {
+      name: 'dmabuf',
+      f_op: dmaBufFops,
+      attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: info.size },
+      link: () => `/dmabuf:${this.name ?? ''}`,
+    });
+    this.file.f_flags = info.flags & O_ACCMODE;
+    this.file.private_data = this;
+  }
+
+  /** Inode number: st_ino of every descriptor of it. */
+  get ino(): number {
+    return this.file.memory.ino;
+  }
+
+  /** The part of the buffer's own memory that a mapping shows. */
+  ownPieces(vma: Vma): MemoryPiece[] {
+    return [{ memory: this.file.memory, offset: vma.offset, length: vma.length }];
+  }
+
+  /**
+   * Makes memory of somebody else's part of the buffer, for an exporter whose `mmap` answers pieces
+   * of it: mapped, it holds the buffer as a descriptor does, and it is closed with the buffer.
+   */
+  addMemory(memory: Shmem): HeldMemory {
+    const held = new HeldMemory(this.file.kernel, memory, (isHeld) => {
+      if (isHeld) this.file.get();
+      else this.file.put();
+    });
+    this.#memories.push(held);
+    return held;
+  }
+
+  /** @internal */
+  closeMemories(): void {
+    for (const { memory } of this.#memories) memory.close();
+  }
+
+  /** References as Linux counts them: descriptors, mappings, and the kernel's own users. */
+  get fileCount(): number {
+    let mappings = 0;
+    let references = this.file.references;
+    for (const { held, memory } of this.#memories) {
+      if (!held) continue;
+      // One mapping may take several memories, each of which holds the buffer.
+      references--;
+      mappings = Math.max(mappings, memory.descriptions);
+    }
+    return references + mappings + countUses(this.file.memory);
+  }
+}
+
+/** The buffers of each kernel, in the order of their export. */
+const lists = new WeakMap<Kernel, Set<DmaBuf>>();
+
+/** The live buffers of a kernel, oldest first. */
+export function dmaBufList(kernel: Kernel): ReadonlySet<DmaBuf> {
+  return listOf(kernel);
+}
+
+function listOf(kernel: Kernel): Set<DmaBuf> {
+  let list = lists.get(kernel);
+  if (!list) {
+    list = new Set();
+    lists.set(kernel, list);
+  }
+  return list;
+}
+
+/**
+ * dma_buf_export(): makes a buffer, with one reference that the caller owns until it gives it to a
+ * descriptor ({@link dmaBufFd}) or drops it ({@link dmaBufPut}). EINVAL for a size that is not whole
+ * pages, ENOMEM.
+ */
+export function dmaBufExport(kernel: Kernel, info: DmaBufExportInfo): DmaBuf {
+  const dmabuf = new DmaBuf(kernel, info);
+  listOf(kernel).add(dmabuf);
+  return dmabuf;
+}
+
+/**
+ * dma_buf_fd(): a descriptor for the caller, which takes over the reference of this kernel's side.
+ * `flags`: O_CLOEXEC or 0. On failure (EMFILE) the reference stays with the caller.
+ */
+export function dmaBufFd(task: Task, dmabuf: DmaBuf, flags: number): number {
+  const fd = task.installFd(dmabuf.file, dmabuf.file.f_flags | (flags & O_CLOEXEC));
+  dmaBufPut(dmabuf);
+  return fd;
+}
+
+/**
+ * dma_buf_get(): the buffer behind a descriptor, with a reference. EBADF for no descriptor, EINVAL for
+ * one that is no dma-buf.
+ */
+export function dmaBufGet(task: Task, fd: number): DmaBuf {
+  const file = task.fget(fd);
+  if (!file) throw errno(task.modeOf(fd) === undefined ? 'EBADF' : 'EINVAL');
+  const dmabuf = asDmaBuf(file);
+  if (!dmabuf) throw errno('EINVAL');
+  return getDmaBuf(dmabuf);
+}
+
+/** get_dma_buf(): one more reference. */
+export function getDmaBuf(dmabuf: DmaBuf): DmaBuf {
+  dmabuf.file.get();
+  return dmabuf;
+}
+
+/** dma_buf_put(): one reference less. */
+export function dmaBufPut(dmabuf: DmaBuf): void {
+  dmabuf.file.put();
+}
+
+/** is_dma_buf_file(): the buffer of a file, if it is one. */
+export function asDmaBuf(file: File): DmaBuf | undefined {
+  return file.f_op === dmaBufFops ? bufferOf(file) : undefined;
+}
+
+function bufferOf(file: File): DmaBuf {
+  return file.private_data as DmaBuf;
+}
+
+const POLLIN = 0x1;
+const POLLOUT = 0x4;
+const SEEK_SET = 0;
+const SEEK_END = 2;
+
+const dmaBufFops: FileOperations = {
+  /** Only to learn the size: to the start, or to the end, with offset 0. */
+  llseek(file, offset, whence) {
+    if (offset !== 0 || (whence !== SEEK_SET && whence !== SEEK_END)) throw errno('EINVAL');
+    return whence === SEEK_END ? bufferOf(file).size : 0;
+  },
+
+  mmap(file, vma) {
+    const dmabuf = bufferOf(file);
+    if (!dmabuf.ops.mmap) throw errno('EINVAL');
+    if (vma.offset + vma.length > dmabuf.size) throw errno('EINVAL');
+    return dmabuf.ops.mmap(dmabuf, vma);
+  },
+
+  ioctl(file, request, arg, task) {
+    const dmabuf = bufferOf(file);
+    switch (request) {
+      case DMA_BUF_IOCTL_SYNC:
+        return sync(dmabuf, task, arg);
+      case DMA_BUF_SET_NAME_A:
+      case DMA_BUF_SET_NAME_B:
+        dmabuf.name = strndupUser(task.mm, arg, DMA_BUF_NAME_LEN);
+        return 0;
+      default:
+        throw errno('ENOTTY');
+    }
+  },
+
+  /** No fence is ever pending. */
+  poll: () => POLLIN | POLLOUT,
+
+  showFdinfo(file) {
+    const dmabuf = bufferOf(file);
+    const lines = [
+      `size:\t${dmabuf.size}`,
+      `count:\t${dmabuf.fileCount}`,
+      `exp_name:\t${dmabuf.exp_name}`,
+    ];
+    if (dmabuf.name !== undefined) lines.push(`name:\t${dmabuf.name}`);
+    return lines.map((line) => `${line}\n`).join('');
+  },
+
+  release(file) {
+    const dmabuf = bufferOf(file);
+    listOf(file.kernel).delete(dmabuf);
+    dmabuf.ops.release(dmabuf);
+    dmabuf.closeMemories();
+  },
+};
+
+function sync(dmabuf: DmaBuf, task: Task, arg: number): number {
+  const flags = copyFromUser(task.mm, arg, dma_buf_sync).flags;
+  if (flags & ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK)) throw errno('EINVAL');
+  const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
+  if (Number(flags) & DMA_BUF_SYNC_END) dmabuf.ops.endCpuAccess?.(dmabuf, direction);
+  else dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  return 0;
+}
+
+/** What the CPU wants to do, from the device's point of view. */
+function directionOf(access: number): DmaDataDirection {
+  switch (access) {
+    case DMA_BUF_SYNC_READ:
+      return DMA_FROM_DEVICE;
+    case DMA_BUF_SYNC_WRITE:
+      return DMA_TO_DEVICE;
+    case DMA_BUF_SYNC_RW:
+      return DMA_BIDIRECTIONAL;
+    default:
+      throw errno('EINVAL');
+  }
+}

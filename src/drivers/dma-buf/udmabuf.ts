@@ -1,0 +1,177 @@
+/**
+ * /dev/udmabuf: dma-bufs made of pieces of a program's memfds.
+ * Linux: drivers/dma-buf/udmabuf.c, include/uapi/linux/udmabuf.h.
+ */
+import { constants } from 'node:fs';
+import {
+  O_CLOEXEC,
+  UDMABUF_CREATE,
+  UDMABUF_CREATE_LIST,
+  UDMABUF_FLAGS_CLOEXEC,
+  udmabuf_create,
+  udmabuf_create_item,
+  udmabuf_create_list,
+} from '../../../ioctl/index.js';
+import { errno } from '../../errno.js';
+import type { CharDeviceOperations } from '../../fs/char_dev.js';
+import type { MappableMemory, MemoryPiece, Vma } from '../../fs/file.js';
+import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
+import type { Kernel } from '../../kernel.js';
+import { PAGE_SIZE } from '../../mm/page.js';
+import { Shmem } from '../../mm/shmem.js';
+import { copyFromUser } from '../../mm/uaccess.js';
+import { native } from '../../native.js';
+import type { Task } from '../../task.js';
+import { miscRegister } from '../misc.js';
+import { type DmaBuf, type DmaBufOps, dmaBufExport, dmaBufFd, dmaBufPut } from './dma-buf.js';
+
+/** Module parameters, as in /sys/module/udmabuf/parameters. */
+const parameters = {
+  /** Items of a list. */
+  list_limit: 1024,
+  /** MiB a buffer. */
+  size_limit_mb: 64,
+};
+
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 0x2;
+const F_SEAL_WRITE = 0x8;
+/** The memory must not go away under the buffer … */
+const SEALS_WANTED = F_SEAL_SHRINK;
+/** … and must be writable, as the buffer is. */
+const SEALS_DENIED = F_SEAL_WRITE;
+
+/** The largest file offset. */
+const MAX_LFS_FILESIZE = 2n ** 63n - 1n;
+
+/** A window into a memfd. In bytes, whole pages. */
+interface Item {
+  memfd: number;
+  offset: bigint;
+  size: bigint;
+}
+
+export function udmabufInit(kernel: Kernel): void {
+  miscRegister(kernel, 'udmabuf', udmabufFops);
+  const directory = kernel.root.mkdir('sys/module/udmabuf/parameters');
+  for (const [name, value] of Object.entries(parameters)) {
+    directory.add(name, new GeneratedFile(() => `${value}\n`, PAGE_SIZE));
+  }
+}
+
+const udmabufFops: CharDeviceOperations = {
+  ioctl(_file, request, arg, task) {
+    switch (request) {
+      case UDMABUF_CREATE: {
+        const { memfd, flags, offset, size } = copyFromUser(task.mm, arg, udmabuf_create);
+        return create(task, flags, [{ memfd, offset, size }]);
+      }
+      case UDMABUF_CREATE_LIST: {
+        const head = copyFromUser(task.mm, arg, udmabuf_create_list);
+        if (head.count > parameters.list_limit) throw errno('EINVAL');
+        const items: Item[] = [];
+        for (let i = 0; i < head.count; i++) {
+          const at = arg + udmabuf_create_list.size + i * udmabuf_create_item.size;
+          const { memfd, offset, size } = copyFromUser(task.mm, at, udmabuf_create_item);
+          items.push({ memfd, offset, size });
+        }
+        return create(task, head.flags, items);
+      }
+      default:
+        throw errno('ENOTTY');
+    }
+  },
+};
+
+function create(task: Task, flags: number, items: Item[]): number {
+  const limit = BigInt(parameters.size_limit_mb) * 1024n * 1024n;
+  let size = 0n;
+  for (const item of items) {
+    if (item.offset % BigInt(PAGE_SIZE) || item.size % BigInt(PAGE_SIZE)) throw errno('EINVAL');
+    size += item.size;
+    if (size > limit) throw errno('EINVAL');
+  }
+  if (size === 0n) throw errno('EINVAL');
+
+  const memories = new Map<number, Shmem>();
+  const pieces: MemoryPiece[] = [];
+  let dmabuf: DmaBuf;
+  try {
+    const windows = items.map((item) => ({ memory: hold(task, item, memories), item }));
+    dmabuf = dmaBufExport(task.kernel, {
+      exp_name: 'udmabuf',
+      ops: udmabufOps,
+      size: Number(size),
+      flags: constants.O_RDWR,
+      priv: pieces,
+    });
+    const held = new Map([...memories.values()].map((m) => [m, dmabuf.addMemory(m)]));
+    for (const { memory, item } of windows) {
+      pieces.push({
+        memory: held.get(memory) as MappableMemory,
+        offset: Number(item.offset),
+        length: Number(item.size),
+      });
+    }
+  } catch (error) {
+    for (const memory of memories.values()) memory.close();
+    throw error;
+  }
+  try {
+    const cloexec = flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0;
+    return dmaBufFd(task, dmabuf, cloexec);
+  } catch (error) {
+    dmaBufPut(dmabuf);
+    throw error;
+  }
+}
+
+/** Takes hold of the memfd of an item, once for each inode, and checks its seals and the window. */
+function hold(task: Task, item: Item, memories: Map<number, Shmem>): Shmem {
+  const fd = item.memfd | 0;
+  const mode = task.modeOf(fd);
+  // Of regular files Linux takes those of tmpfs for its own kind, and misses their seals. The root
+  // file system of the recorded kernels is one; of other machines' it is not known, so that all are
+  // treated alike.
+  if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
+  const held = Shmem.hold(task.openDescriptor(fd, constants.O_RDWR));
+  const memory = memories.get(held.ino) ?? held;
+  if (memory === held) memories.set(held.ino, held);
+  else held.close();
+
+  const seals = native.fcntl(memory.fd, F_GET_SEALS, 0);
+  if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
+    throw errno('EINVAL');
+  }
+  if (item.offset + item.size > BigInt(memory.size)) {
+    // Linux 6.1 runs into the page cache's limit before it compares with the size.
+    const beyondAllFiles = item.offset > MAX_LFS_FILESIZE;
+    throw errno(beyondAllFiles && !task.kernel.versionAtLeast('6.12') ? 'EFBIG' : 'EINVAL');
+  }
+  return memory;
+}
+
+const udmabufOps: DmaBufOps = {
+  mmap(dmabuf, vma) {
+    if (!vma.shared) throw errno('EINVAL');
+    return cut(dmabuf.priv as MemoryPiece[], vma);
+  },
+  // The core closes the memfds.
+  release() {},
+};
+
+/** The part of a list of pieces that a mapping shows. */
+function cut(pieces: MemoryPiece[], vma: Vma): MemoryPiece[] {
+  const result: MemoryPiece[] = [];
+  let start = 0;
+  for (const piece of pieces) {
+    const from = Math.max(vma.offset, start);
+    const to = Math.min(vma.offset + vma.length, start + piece.length);
+    if (from < to) {
+      const offset = piece.offset + from - start;
+      result.push({ memory: piece.memory, offset, length: to - from });
+    }
+    start += piece.length;
+  }
+  return result;
+}

@@ -1,0 +1,127 @@
+import { O_PATH } from '../../ioctl/index.js';
+import type { Kernel } from '../kernel.js';
+import { PAGE_SIZE } from '../mm/page.js';
+import type { Task } from '../task.js';
+import { File, type FileOperations } from './file.js';
+import { DeviceNode, GeneratedFile, Symlink } from './tree.js';
+
+/** A character device as a driver registers it. */
+export interface CharDevice {
+  /** Its path below /dev, such as `dma_heap/system`. */
+  readonly name: string;
+  /** Its class, below /sys/class. */
+  readonly className: string;
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits of the node. */
+  readonly mode: number;
+  readonly f_op: CharDeviceOperations;
+  /** Free for the driver: what `open` finds as its device. */
+  readonly private_data?: unknown;
+}
+
+export interface CharDeviceOperations extends FileOperations {
+  /** Called for each open(2); throws to refuse. `file.private_data` starts as the device's. */
+  open?(file: File, task: Task): void;
+}
+
+/** Linux hands out dynamic majors from 254 downwards. */
+const FIRST_DYNAMIC_MAJOR = 254;
+
+/** The devices of a kernel, and their nodes in /dev. */
+export class CharDevices {
+  readonly #kernel: Kernel;
+  readonly #byName = new Map<string, CharDevice>();
+  readonly #majors = new Map<string, number>();
+  readonly #minors = new Map<number, number>();
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /** alloc_chrdev_region(): the major number of a class of devices, the same for all of its devices. */
+  dynamicMajor(className: string): number {
+    let major = this.#majors.get(className);
+    if (major === undefined) {
+      major = FIRST_DYNAMIC_MAJOR - this.#majors.size;
+      this.#majors.set(className, major);
+    }
+    return major;
+  }
+
+  /** The next free minor number below a major. */
+  nextMinor(major: number, first = 0): number {
+    const minor = this.#minors.get(major) ?? first;
+    this.#minors.set(major, minor + 1);
+    return minor;
+  }
+
+  get(name: string): CharDevice | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Makes the device, and, unless it is to be hidden, its node and its entries in /sys. */
+  add(device: CharDevice, hidden = false): void {
+    if (this.#byName.has(device.name)) throw new Error(`/dev/${device.name} exists already`);
+    this.#byName.set(device.name, device);
+    if (hidden) return;
+    const { root } = this.#kernel;
+    const [directory, base] = splitPath(device.name);
+    root.mkdir(`dev/${directory}`).add(base, new DeviceNode(device));
+
+    const { className, major, minor, name } = device;
+    const sysfs = `devices/virtual/${className}/${base}`;
+    const attributes = root.mkdir(`sys/${sysfs}`);
+    const uevent = `MAJOR=${major}\nMINOR=${minor}\nDEVNAME=${name}\n`;
+    attributes.add('dev', new GeneratedFile(() => `${major}:${minor}\n`, PAGE_SIZE));
+    attributes.add('subsystem', new Symlink(`../../../../class/${className}`));
+    attributes.add('uevent', new GeneratedFile(() => uevent, PAGE_SIZE, 0o644));
+    root.mkdir(`sys/class/${className}`).add(base, new Symlink(`../../${sysfs}`));
+    root.mkdir('sys/dev/char').add(`${major}:${minor}`, new Symlink(`../../${sysfs}`));
+  }
+
+  [Symbol.iterator](): Iterator<CharDevice> {
+    return this.#byName.values();
+  }
+}
+
+/** `dma_heap/system` → `['dma_heap', 'system']` */
+function splitPath(path: string): [directory: string, base: string] {
+  const slash = path.lastIndexOf('/');
+  return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
+}
+
+/** chrdev_open(): the file that an open(2) of a device's node, without O_PATH, gives. */
+export function openCharDevice(node: DeviceNode, task: Task, flags: number): File {
+  const { device } = node;
+  const file = nodeFile(node, task.kernel, device.f_op, flags);
+  file.private_data = device.private_data;
+  try {
+    device.f_op.open?.(file, task);
+  } catch (error) {
+    file.abandon();
+    throw error;
+  }
+  return file;
+}
+
+/**
+ * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. It
+ * is one file for good, since nobody tells when such a descriptor is closed.
+ */
+export function pathFile(node: DeviceNode, kernel: Kernel): File {
+  node.pathFile ??= nodeFile(node, kernel, {}, O_PATH);
+  return node.pathFile;
+}
+
+function nodeFile(node: DeviceNode, kernel: Kernel, f_op: FileOperations, flags: number): File {
+  const path = `/dev/${node.device.name}`;
+  const file = new File(kernel, {
+    name: path,
+    f_op,
+    attributes: { mode: node.mode, size: 0, node: { inode: node, path } },
+    link: () => path,
+  });
+  file.f_flags = flags;
+  return file;
+}

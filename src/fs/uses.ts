@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { native, STAT_FIELDS, Stat } from '../native.js';
+import type { Shmem } from '../mm/shmem.js';
+import { major, minor } from './dev_t.js';
+
+const stat = new Float64Array(STAT_FIELDS);
+
+/**
+ * How many descriptors and mappings of a memory there are, in all processes that this user may look
+ * into: what Linux has as the reference count of the file. It is looked up, not kept, since whatever
+ * would keep it had to see every dup, fork and close of every program. Descriptors in flight in a
+ * message are not seen.
+ */
+export function countUses(memory: Shmem): number {
+  let uses = 0;
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const fd of list(`/proc/${pid}/fd`)) {
+      if (Number(pid) === process.pid && Number(fd) === memory.fd) continue;
+      if (native.fstatat(-100, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) continue;
+      if (stat[Stat.ino] === memory.ino && stat[Stat.dev] === memory.dev) uses++;
+    }
+    uses += countMappings(pid, memory);
+  }
+  return uses;
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return []; // Gone, or another user's.
+  }
+}
+
+function countMappings(pid: string, memory: Shmem): number {
+  let maps: string;
+  try {
+    maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
+  } catch {
+    return 0;
+  }
+  const dev = formatDev(memory.dev);
+  let count = 0;
+  for (const line of maps.split('\n')) {
+    // address perms offset dev inode path
+    const [, , , lineDev, ino] = line.split(/ +/, 5);
+    if (Number(ino) === memory.ino && lineDev === dev) count++;
+  }
+  return count;
+}
+
+/** A st_dev as /proc/PID/maps writes it: major and minor in hexadecimal. */
+function formatDev(dev: number): string {
+  return [major(dev), minor(dev)].map((n) => n.toString(16).padStart(2, '0')).join(':');
+}

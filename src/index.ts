@@ -1,0 +1,36 @@
+export {
+  type DmaBuf,
+  type DmaBufExportInfo,
+  type DmaBufOps,
+  type DmaDataDirection,
+  dmaBufExport,
+  dmaBufFd,
+  dmaBufGet,
+  dmaBufList,
+  dmaBufPut,
+  getDmaBuf,
+} from './drivers/dma-buf/dma-buf.js';
+export {
+  type DmaHeap,
+  type DmaHeapExportInfo,
+  type DmaHeapOps,
+  dmaHeapAdd,
+} from './drivers/dma-buf/dma-heap.js';
+export { miscRegister } from './drivers/misc.js';
+export { Errno, ErrnoError, errno } from './errno.js';
+export type { CharDevice, CharDeviceOperations } from './fs/char_dev.js';
+export type { File, FileOperations, MemoryPiece, Vma } from './fs/file.js';
+export { Wait, WaitQueue } from './fs/wait_queue.js';
+export {
+  KERNEL_VERSIONS,
+  Kernel,
+  type KernelOptions,
+  type KernelVersion,
+  type SpawnProgramOptions,
+} from './kernel.js';
+export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
+export { SystemError } from './native.js';
+export * from './printk.js';
+export { UnsupportedMachineError } from './supervisor/spawn.js';
+export type { Argument, Message, PollFd, Posix, StatResult } from './syscall/posix.js';
+export type { Task } from './task.js';

@@ -1,0 +1,134 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { totalmem } from 'node:os';
+import { initcalls } from './drivers/index.js';
+import { type CharDevice, CharDevices } from './fs/char_dev.js';
+import { FileTable } from './fs/file.js';
+import { ReleaseWatch } from './fs/release.js';
+import { Directory } from './fs/tree.js';
+import { PageAllocator } from './mm/page_alloc.js';
+import { formatRecord, KernelLog } from './printk.js';
+import { spawn } from './supervisor/spawn.js';
+import { Supervisor, type Tracer } from './supervisor/supervisor.js';
+import { Sys } from './syscall/sys.js';
+
+/** The Linux versions whose behaviour a kernel can have. */
+export const KERNEL_VERSIONS = ['6.1', '6.12'] as const;
+export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
+
+export interface KernelOptions {
+  /** The Linux version to behave as; the newest by default. */
+  version?: KernelVersion;
+  /**
+   * The device nodes to provide, by their paths below /dev (`dma_heap/system`, `udmabuf`); by default
+   * all that there are.
+   */
+  devices?: readonly string[];
+  memory?: {
+    /** Bytes that heaps can give out in all; by default what the machine has. */
+    size?: number;
+  };
+}
+
+export interface SpawnProgramOptions extends SpawnOptions {
+  /**
+   * Answer read(2), write(2) and their kin on our files as Linux does, and look at every ioctl: each
+   * such call of the program then takes some microseconds more. Without it, reading a buffer gives
+   * its bytes instead of EINVAL.
+   */
+  exact?: boolean;
+}
+
+/** A kernel: its devices, files and buffers. Two of them in one process do not see each other. */
+export class Kernel {
+  readonly version: KernelVersion;
+  /** @internal The tree of what this kernel provides, from `/` on. */
+  readonly root = new Directory();
+  /** @internal */
+  readonly files = new FileTable();
+  /** @internal */
+  readonly releases = new ReleaseWatch();
+  readonly charDevices = new CharDevices(this);
+  /** What the heaps allocate from. */
+  readonly memory: PageAllocator;
+  readonly log = new KernelLog();
+  /** The way in for this process: open, ioctl, mmap, poll … */
+  readonly sys: Sys;
+  #supervisor: Supervisor | undefined;
+  #only: ReadonlySet<string> | undefined;
+
+  /** @throws RangeError for a version or a device that there is not. */
+  constructor(options: KernelOptions = {}) {
+    this.version = options.version ?? '6.12';
+    if (!KERNEL_VERSIONS.includes(this.version)) {
+      throw new RangeError(
+        `no kernel version ${this.version}; there are ${KERNEL_VERSIONS.join(', ')}`,
+      );
+    }
+    this.memory = new PageAllocator(options.memory?.size ?? totalmem());
+    this.sys = new Sys(this);
+    this.#only = options.devices && new Set(options.devices);
+    for (const init of initcalls) init(this);
+    for (const name of this.#only ?? []) {
+      if (this.charDevices.get(name)) continue;
+      const names = [...this.charDevices].map((device) => device.name).join(', ');
+      throw new RangeError(`no device ${name}; there are ${names}`);
+    }
+    // What is added from here on was asked for.
+    this.#only = undefined;
+  }
+
+  /** cdev_add() and device_create(): a character device with its node below /dev. */
+  addCharDevice(device: CharDevice): void {
+    this.charDevices.add(device, this.#only && !this.#only.has(device.name));
+  }
+
+  /** Whether this kernel behaves as Linux `version` or a later one. */
+  versionAtLeast(version: string): boolean {
+    const [major = 0, minor = 0] = this.version.split('.').map(Number);
+    const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number);
+    return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  }
+
+  /** Adds a line to the kernel log. */
+  printk(level: number, text: string): void {
+    this.log.printk(level, text);
+  }
+
+  /** The kernel log, a line a record, as dmesg(1) prints it. */
+  dmesg(): string[] {
+    return this.log.records.map(formatRecord);
+  }
+
+  /**
+   * Starts a program that sees this kernel's devices, whatever it is written in. As
+   * child_process.spawn(), with the same options and result. The event loop has to run for the program
+   * to be served: a call of this process that blocks it, such as spawnSync(), blocks the program too.
+   * @throws UnsupportedMachineError where this machine forbids it.
+   */
+  spawn(command: string, args: readonly string[] = [], options: SpawnProgramOptions = {}): ChildProcess {
+    const { exact = false, ...spawnOptions } = options;
+    this.#supervisor ??= new Supervisor(this);
+    return spawn(this.#supervisor, command, args, spawnOptions, { exact });
+  }
+
+  /** @internal Set to see the calls that are answered. */
+  set tracer(tracer: Tracer | undefined) {
+    this.#supervisor ??= new Supervisor(this);
+    this.#supervisor.tracer = tracer;
+  }
+
+  /**
+   * Ends this kernel: programs that still run get ENOSYS for what it would have answered. What
+   * programs hold of buffers stays theirs; descriptors of this process stay open.
+   */
+  close(): void {
+    this.#supervisor?.close();
+    this.#supervisor = undefined;
+    this.releases.close();
+    for (const file of this.files) file.memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

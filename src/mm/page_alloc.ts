@@ -1,0 +1,25 @@
+import { errno } from '../errno.js';
+
+/** How much memory the kernel has to give, and how much of it is given. In bytes. */
+export class PageAllocator {
+  readonly size: number;
+  #used = 0;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** ENOMEM when there is not that much left. */
+  allocate(bytes: number): void {
+    if (bytes > this.size - this.#used) throw errno('ENOMEM');
+    this.#used += bytes;
+  }
+
+  free(bytes: number): void {
+    this.#used -= bytes;
+  }
+}

@@ -1,0 +1,119 @@
+import type { CType, IoctlArg, View } from '../../ioctl/index.js';
+import { errno } from '../errno.js';
+import { native } from '../native.js';
+import { PAGE_SIZE } from './page.js';
+
+/**
+ * The memory of whoever makes a call. A driver does not know whether that is another process or this
+ * one: an address is a number, and one that is not there is EFAULT.
+ */
+export interface UserMemory {
+  /** Fills `into` from `address`. EFAULT if not all of it is readable. */
+  read(address: number, into: Uint8Array): void;
+  /** Writes `bytes` to `address`. EFAULT if not all of it is writable. */
+  write(address: number, bytes: Uint8Array): void;
+  /** Reads what is there, up to the length of `into`; answers how much that was. */
+  readSome(address: number, into: Uint8Array): number;
+}
+
+/** The memory of another process, by way of process_vm_readv(2) and process_vm_writev(2). */
+export class ProcessMemory implements UserMemory {
+  readonly #pid: number;
+
+  /** `pid` may be that of any thread of the process. */
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  read(address: number, into: Uint8Array): void {
+    if (this.readSome(address, into) !== into.length) throw errno('EFAULT');
+  }
+
+  write(address: number, bytes: Uint8Array): void {
+    const n = native.processVmWritev(this.#pid, address, bytes, 0, bytes.length);
+    if (n !== bytes.length) throw errno('EFAULT');
+  }
+
+  readSome(address: number, into: Uint8Array): number {
+    const n = native.processVmReadv(this.#pid, address, into, 0, into.length);
+    return n < 0 ? 0 : n;
+  }
+}
+
+/**
+ * The argument of an in-process call: a buffer of JavaScript's that stands at a made-up address (in
+ * the hole between user and kernel addresses, where nothing real can be). What a struct in it
+ * points at is this process's own memory and is reached as any process's is.
+ */
+export class ArgumentMemory implements UserMemory {
+  static readonly ADDRESS = 2 ** 50;
+  readonly #argument: Uint8Array;
+  readonly #own = new ProcessMemory(process.pid);
+
+  constructor(argument: Uint8Array) {
+    this.#argument = argument;
+  }
+
+  read(address: number, into: Uint8Array): void {
+    if (this.readSome(address, into) !== into.length) throw errno('EFAULT');
+  }
+
+  write(address: number, bytes: Uint8Array): void {
+    const start = address - ArgumentMemory.ADDRESS;
+    if (start < 0) return this.#own.write(address, bytes);
+    if (start + bytes.length > this.#argument.length) throw errno('EFAULT');
+    this.#argument.set(bytes, start);
+  }
+
+  readSome(address: number, into: Uint8Array): number {
+    const start = address - ArgumentMemory.ADDRESS;
+    if (start < 0) return this.#own.readSome(address, into);
+    const part = this.#argument.subarray(start, start + into.length);
+    into.set(part);
+    return part.length;
+  }
+}
+
+/** copy_from_user() of one object of the given type. EFAULT. */
+export function copyFromUser<T extends CType>(mm: UserMemory, address: number, type: T): View<T> {
+  const bytes = new Uint8Array(type.size);
+  mm.read(address, bytes);
+  return type.view(bytes) as View<T>;
+}
+
+/** copy_to_user(). EFAULT. */
+export function copyToUser(mm: UserMemory, address: number, data: Uint8Array | IoctlArg): void {
+  mm.write(address, data instanceof Uint8Array ? data : data.bytes);
+}
+
+/**
+ * strndup_user: the NUL-terminated string at `address`. EFAULT if it runs out of mapped memory,
+ * EINVAL if it has `max` bytes or more without its NUL (`tooLong` says which errno).
+ */
+export function strndupUser(
+  memory: UserMemory,
+  address: number,
+  max: number,
+  tooLong: 'EINVAL' | 'ENAMETOOLONG' = 'EINVAL',
+): string {
+  let bytes = new Uint8Array(Math.min(max, 256));
+  let have = 0;
+  for (;;) {
+    // Not across the end of a page: the next one may not be there, and need not be.
+    const room = PAGE_SIZE - ((address + have) % PAGE_SIZE);
+    const chunk = bytes.subarray(have, Math.min(bytes.length, have + room));
+    const n = memory.readSome(address + have, chunk);
+    const end = chunk.subarray(0, n).indexOf(0);
+    if (end >= 0) return utf8.decode(bytes.subarray(0, have + end));
+    if (n < chunk.length) throw errno('EFAULT');
+    have += n;
+    if (have === max) throw errno(tooLong);
+    if (have === bytes.length) {
+      const longer = new Uint8Array(Math.min(max, have * 4));
+      longer.set(bytes);
+      bytes = longer;
+    }
+  }
+}
+
+const utf8 = new TextDecoder();

@@ -1,0 +1,126 @@
+/** A system call that a program waits in, and the ways to answer it. */
+import type { Wait } from '../fs/wait_queue.js';
+import { native } from '../native.js';
+import { orThrow } from '../errno.js';
+import type { RemoteTask } from './process.js';
+
+/** Let the machine's kernel make the call as it stands. */
+export const CONTINUE = Symbol('continue');
+/** Somebody has answered it already. */
+export const ANSWERED = Symbol('answered');
+
+/** What a handler gives back: the call's result (a negative errno for a failure), or one of these. */
+export type Answer = number | typeof CONTINUE | typeof ANSWERED | Wait;
+
+export type Handler = (call: Call) => Answer;
+
+/** struct seccomp_notif: u64 id, u32 pid, u32 flags, then s32 nr, u32 arch, u64 ip, u64 args[6]. */
+const ARGS = 32;
+const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
+const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
+const RESPONSE_SIZE = 24;
+
+export class Call {
+  readonly listener: number;
+  readonly #notif: Uint8Array;
+  readonly #words: DataView;
+  /** The thread that waits. */
+  task!: RemoteTask;
+
+  constructor(listener: number, notif: Uint8Array) {
+    this.listener = listener;
+    this.#notif = notif;
+    this.#words = new DataView(notif.buffer, notif.byteOffset);
+  }
+
+  /** Thread id of the caller, in our pid namespace; 0 if it is not visible there. */
+  get tid(): number {
+    return this.#words.getUint32(8, true);
+  }
+
+  get nr(): number {
+    return this.#words.getInt32(16, true);
+  }
+
+  /** An argument as an unsigned number: an address, a length. Beyond 2^53 not exact, as nothing valid is. */
+  arg(index: number): number {
+    const at = ARGS + index * 8;
+    return this.#words.getUint32(at + 4, true) * 2 ** 32 + this.#words.getUint32(at, true);
+  }
+
+  /** An argument as a signed 64-bit number. */
+  signed(index: number): number {
+    const at = ARGS + index * 8;
+    return this.#words.getInt32(at + 4, true) * 2 ** 32 + this.#words.getUint32(at, true);
+  }
+
+  /** An argument as an int: a descriptor, flags. */
+  int(index: number): number {
+    return this.#words.getInt32(ARGS + index * 8, true);
+  }
+
+  /** An argument as an unsigned int: an ioctl's request. */
+  uint(index: number): number {
+    return this.#words.getUint32(ARGS + index * 8, true);
+  }
+
+  /** Whether the caller waits still. */
+  get valid(): boolean {
+    return native.notifIdValid(this.listener, this.#notif) === 0;
+  }
+
+  /** A copy that outlives the buffer which the next call is received into. */
+  clone(): Call {
+    const copy = new Call(this.listener, this.#notif.slice());
+    copy.task = this.task;
+    return copy;
+  }
+
+  /**
+   * Puts a descriptor of ours into the caller's table, and closes ours. EMFILE when the table is full.
+   */
+  addFd(fd: number, cloexec: boolean): number {
+    return this.#addFd(fd, cloexec, 0);
+  }
+
+  /** The same, and the new descriptor is the call's result. */
+  answerFd(fd: number, cloexec: boolean): typeof ANSWERED {
+    this.#addFd(fd, cloexec, SECCOMP_ADDFD_FLAG_SEND);
+    return ANSWERED;
+  }
+
+  #addFd(fd: number, cloexec: boolean, flags: number): number {
+    const fdFlags = cloexec ? 0o2000000 : 0;
+    const answer = native.notifAddfd(this.listener, this.#notif, fd, flags, 0, fdFlags);
+    native.close(fd);
+    return orThrow(answer);
+  }
+
+  /** Sends an answer. That the caller is gone by now is no error. */
+  send(answer: number | typeof CONTINUE): void {
+    // struct seccomp_notif_resp: u64 id, s64 val, s32 error, u32 flags.
+    response.setUint32(0, this.#words.getUint32(0, true), true);
+    response.setUint32(4, this.#words.getUint32(4, true), true);
+    if (answer === CONTINUE) {
+      response.setUint32(8, 0, true);
+      response.setInt32(12, 0, true);
+      response.setInt32(16, 0, true);
+      response.setUint32(20, SECCOMP_USER_NOTIF_FLAG_CONTINUE, true);
+    } else {
+      const value = answer < 0 ? 0 : answer;
+      response.setUint32(8, value % 2 ** 32, true);
+      response.setUint32(12, Math.floor(value / 2 ** 32), true);
+      response.setInt32(16, answer < 0 ? answer : 0, true);
+      response.setUint32(20, 0, true);
+    }
+    native.notifSend(this.listener, responseBytes);
+  }
+
+  /** The notification, for the addon. */
+  get notif(): Uint8Array {
+    return this.#notif;
+  }
+}
+
+const responseBytes = new Uint8Array(RESPONSE_SIZE);
+const response = new DataView(responseBytes.buffer);

@@ -1,0 +1,48 @@
+/** epoll_ctl(2) with buffers of ours. */
+import { Errno, orThrow } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import { native } from '../../native.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { fileOf } from './fd.js';
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+/** struct epoll_event is packed on x86-64 alone. */
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
+
+/**
+ * A memfd cannot be waited for. In its place a companion goes into the program's epoll instance, under
+ * the program's own data: a descriptor of ours that is ready when the buffer is.
+ *
+ * Linux knows an entry by the file and the number of the descriptor; there is one companion for each
+ * of those, so that it can be entered, changed and taken out as Linux's entry could.
+ */
+function epoll_ctl(call: Call): Answer {
+  const [epfd, op, fd] = [call.int(0), call.int(1), call.int(2)];
+  const file = fileOf(call, 2);
+  if (!file?.f_op.poll) return CONTINUE;
+  const event = new Uint8Array(EVENT_SIZE);
+  if (op !== EPOLL_CTL_DEL) call.task.mm.read(call.arg(3), event);
+  const own = call.task.dupDescriptor(epfd);
+  try {
+    const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd);
+    if (companion === undefined) return -Errno.ENOENT;
+    return native.epollCtlEvent(own, op, companion, event);
+  } finally {
+    native.close(own);
+  }
+}
+
+const EFD_NONBLOCK = 0o4000;
+
+function companionOf(file: File, fd: number): number {
+  let companion = file.companions.get(fd);
+  if (companion === undefined) {
+    // Count 1: something to read, and room to write.
+    companion = orThrow(native.eventfd(1, EFD_NONBLOCK));
+    file.companions.set(fd, companion);
+  }
+  return companion;
+}
+
+export const epollCalls: Record<string, Handler> = { epoll_ctl };

@@ -1,0 +1,130 @@
+/** open(2) and its kin. */
+import {
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_TRUNC,
+  O_WRONLY,
+  struct,
+  u64,
+} from '../../../ioctl/index.js';
+import { Errno, errno, orThrow } from '../../errno.js';
+import { openCharDevice, pathFile } from '../../fs/char_dev.js';
+import type { File } from '../../fs/file.js';
+import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
+import { isOursAlone } from '../../fs/namei.js';
+import { DeviceNode, Directory, GeneratedFile } from '../../fs/tree.js';
+import { copyFromUser } from '../../mm/uaccess.js';
+import { native } from '../../native.js';
+import { openContent, openGenerated } from '../../syscall/generated.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import type { Context } from '../context.js';
+import { AT_FDCWD } from '../lookup.js';
+import { fileAt } from '../process.js';
+
+const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
+
+/** What open(2) does once, and is no property of the open file. */
+const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_DIRECTORY | O_NOFOLLOW | O_DIRECT;
+
+export function openCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
+  function open(call: Call, dirfd: number, path: number, flags: number, mode: number): Answer {
+    const follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
+    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), follow);
+    switch (found?.kind) {
+      case undefined:
+        return CONTINUE;
+      case 'error':
+        return -Errno[found.code];
+      case 'node':
+        return openNode(call, found, flags);
+      case 'descriptor':
+        return openDescriptor(call, found, flags);
+      case 'machine': {
+        const fd = orThrow(native.open(found.path, flags | O_CLOEXEC, mode));
+        return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+      }
+    }
+  }
+
+  function openNode(call: Call, { node, path, detour }: FoundNode, flags: number): Answer {
+    const cloexec = (flags & O_CLOEXEC) !== 0;
+    if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+    if (node instanceof Directory) {
+      if (!isOursAlone(node, path)) {
+        if (!detour) return CONTINUE;
+        return call.answerFd(orThrow(native.open(path, flags | O_CLOEXEC, 0)), cloexec);
+      }
+      if (flags & O_CREAT || flags & (O_WRONLY | 2)) return -Errno.EISDIR;
+      return call.answerFd(shadows.open(path, flags), cloexec);
+    }
+    if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
+    if (node instanceof DeviceNode) return openDevice(call, node, flags);
+    if (node instanceof GeneratedFile) return call.answerFd(openGenerated(node, flags), cloexec);
+    return -Errno.ELOOP; // A link that was not to be followed.
+  }
+
+  function openDevice(call: Call, node: DeviceNode, flags: number): Answer {
+    if (flags & O_DIRECT) return -Errno.EINVAL;
+    if (flags & O_PATH) {
+      const fd = native.reopen(pathFile(node, kernel).memory.fd, O_PATH | O_CLOEXEC);
+      return call.answerFd(orThrow(fd), (flags & O_CLOEXEC) !== 0);
+    }
+    const file = openCharDevice(node, call.task, flags);
+    try {
+      const fd = file.open(flags & ~OPENING_FLAGS);
+      return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+    } finally {
+      file.put();
+    }
+  }
+
+  /** Opening /proc/PID/fd/N opens what the descriptor is of, once more. */
+  function openDescriptor(call: Call, found: FoundDescriptor, flags: number): Answer {
+    const file = fileAt(kernel, found.pid, found.fd);
+    if (!file) return CONTINUE;
+    if (found.of === 'fdinfo') {
+      const fd = openContent(fdinfo(found, file), flags);
+      return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+    }
+    if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+    if (flags & O_NOFOLLOW) return flags & O_PATH ? CONTINUE : -Errno.ELOOP;
+    if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
+    const { node } = file.attributes;
+    if (node) return openDevice(call, node.inode, flags);
+    // An anonymous inode has no way to be opened.
+    return flags & O_PATH ? CONTINUE : -Errno.ENXIO;
+  }
+
+  /** What Linux shows of every descriptor, and what the file adds. */
+  function fdinfo(found: FoundDescriptor, file: File): string {
+    kernel.releases.drain();
+    const text = new Uint8Array(4096);
+    const fd = orThrow(native.open(found.path, 0, 0));
+    const length = native.read(fd, text);
+    native.close(fd);
+    const lines = Buffer.from(text.subarray(0, Math.max(length, 0))).toString();
+    // Our own marks on the description are not the program's.
+    const shown = lines.replace(/^lock:.*\n/gm, '');
+    return shown + (file.f_op.showFdinfo?.(file) ?? '');
+  }
+
+  return {
+    open: (call) => open(call, AT_FDCWD, call.arg(0), call.int(1), call.int(2)),
+    openat: (call) => open(call, call.int(0), call.arg(1), call.int(2), call.int(3)),
+    creat: (call) => open(call, AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC, call.int(1)),
+    openat2(call) {
+      if (call.arg(3) < open_how.size) return CONTINUE;
+      const how = copyFromUser(call.task.mm, call.arg(2), open_how);
+      const known = BigInt.asUintN(31, how.flags);
+      if (known !== how.flags || how.resolve !== 0n) return CONTINUE;
+      if (how.mode !== 0n && !(Number(known) & O_CREAT)) throw errno('EINVAL');
+      return open(call, call.int(0), call.arg(1), Number(known), Number(how.mode));
+    },
+  };
+}

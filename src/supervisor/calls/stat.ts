@@ -1,0 +1,162 @@
+/** stat(2), access(2), readlink(2) and their kin. */
+import { asDmaBuf } from '../../drivers/dma-buf/dma-buf.js';
+import { Errno, orThrow } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import { type Found, isOursAlone } from '../../fs/namei.js';
+import { mayAccess, statFile, statNode } from '../../fs/stat.js';
+import { Directory, Symlink } from '../../fs/tree.js';
+import { native } from '../../native.js';
+import { packStat, packStatfs, packStatx } from '../abi.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import type { Context } from '../context.js';
+import { AT_FDCWD } from '../lookup.js';
+import { fileAt, stat } from '../process.js';
+
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const DMA_BUF_MAGIC = 0x444d4142;
+
+type Pack = (fields: Float64Array) => Uint8Array;
+
+export function statCalls({ paths, kernel, shadows }: Context): Record<string, Handler> {
+  function statPath(
+    call: Call,
+    dirfd: number,
+    pathAddress: number,
+    flags: number,
+    into: number,
+    pack: Pack,
+  ): Answer {
+    const path = paths.readPath(call.task, pathAddress);
+    if (path === '') {
+      return flags & AT_EMPTY_PATH ? statFd(call, dirfd, into, pack) : CONTINUE;
+    }
+    const follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    const found = paths.resolve(call.task, dirfd, path, follow);
+    const fields = found && fieldsOf(found, follow);
+    if (fields === undefined) return CONTINUE;
+    if (typeof fields === 'number') return fields;
+    call.task.mm.write(into, pack(fields));
+    return 0;
+  }
+
+  /** stat(2)'s fields, a negative errno, or undefined for what the machine can say. */
+  function fieldsOf(found: Found, follow: boolean): Float64Array | number | undefined {
+    switch (found.kind) {
+      case 'error':
+        return -Errno[found.code];
+      case 'node':
+        if (found.node instanceof Directory && !isOursAlone(found.node, found.path)) {
+          return found.detour ? statMachine(found.path, follow) : undefined;
+        }
+        return statNode(found.node, found.path, stat);
+      case 'descriptor': {
+        const file = follow && found.of === 'fd' && fileAt(kernel, found.pid, found.fd);
+        return file ? statFile(file, stat) : undefined;
+      }
+      case 'machine':
+        return statMachine(found.path, follow);
+    }
+  }
+
+  function statMachine(path: string, follow: boolean): Float64Array {
+    orThrow(native.fstatat(AT_FDCWD, path, follow ? 0 : AT_SYMLINK_NOFOLLOW, stat));
+    return stat;
+  }
+
+  function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
+    const file = call.task.fget(fd);
+    if (file) statFile(file, stat);
+    else {
+      const path = shadows.used && shadows.pathOf(call.task.linkOf(fd) ?? '');
+      if (!path) return CONTINUE;
+      const found = paths.resolve(call.task, AT_FDCWD, path, false);
+      if (found?.kind !== 'node') return CONTINUE;
+      statNode(found.node, path, stat);
+    }
+    call.task.mm.write(into, pack(stat));
+    return 0;
+  }
+
+  function access(call: Call, dirfd: number, path: number, mode: number, flags: number): Answer {
+    const follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    if (mode & ~7) return CONTINUE;
+    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), follow);
+    const fields = found && fieldsOf(found, follow);
+    if (fields === undefined) return CONTINUE;
+    if (typeof fields === 'number') return fields;
+    return mayAccess(fields[2] as number, mode) ? 0 : -Errno.EACCES;
+  }
+
+  function readlink(call: Call, dirfd: number, path: number, into: number, size: number): Answer {
+    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), false);
+    if (size <= 0) return CONTINUE;
+    const target = found && targetOf(call, found);
+    if (target === undefined) return CONTINUE;
+    if (typeof target === 'number') return target;
+    const bytes = Buffer.from(target).subarray(0, size);
+    call.task.mm.write(into, bytes);
+    return bytes.length;
+  }
+
+  function targetOf(call: Call, found: Found): string | number | undefined {
+    switch (found.kind) {
+      case 'error':
+        return -Errno[found.code];
+      case 'node':
+        return found.node instanceof Symlink ? found.node.target : -Errno.EINVAL;
+      case 'descriptor':
+        return found.of === 'fd' ? linkOf(found.pid, found.fd) : undefined;
+      case 'machine':
+        return native.readlink(found.path);
+    }
+  }
+
+  /** What a descriptor of ours says that it is of. */
+  function linkOf(pid: number, fd: number): string | undefined {
+    const file: File | undefined = fileAt(kernel, pid, fd);
+    if (file) return file.link();
+    if (!shadows.used) return undefined;
+    const link = native.readlink(`/proc/${pid}/fd/${fd}`);
+    return typeof link === 'string' ? shadows.pathOf(link) : undefined;
+  }
+
+  /** struct statfs of a dma-buf: of a file system of its own. Nodes' descriptors are on tmpfs anyway. */
+  function fstatfs(call: Call): Answer {
+    const file = call.task.fget(call.int(0));
+    if (!file || !asDmaBuf(file)) return CONTINUE;
+    call.task.mm.write(call.arg(1), packStatfs(DMA_BUF_MAGIC));
+    return 0;
+  }
+
+  /** Nodes and files of ours have no extended attributes. */
+  const noAttributes =
+    (follow: boolean, answer: number): Handler =>
+    (call) => {
+      const path = paths.readPath(call.task, call.arg(0));
+      const found = paths.resolve(call.task, AT_FDCWD, path, follow);
+      if (found?.kind === 'error') return -Errno[found.code];
+      return found?.kind === 'node' ? answer : CONTINUE;
+    };
+
+  return {
+    fstatfs,
+    stat: (call) => statPath(call, AT_FDCWD, call.arg(0), 0, call.arg(1), packStat),
+    lstat: (call) =>
+      statPath(call, AT_FDCWD, call.arg(0), AT_SYMLINK_NOFOLLOW, call.arg(1), packStat),
+    fstat: (call) => statFd(call, call.int(0), call.arg(1), packStat),
+    newfstatat: (call) =>
+      statPath(call, call.int(0), call.arg(1), call.int(3), call.arg(2), packStat),
+    statx: (call) =>
+      statPath(call, call.int(0), call.arg(1), call.int(2), call.arg(4), packStatx),
+    access: (call) => access(call, AT_FDCWD, call.arg(0), call.int(1), 0),
+    faccessat: (call) => access(call, call.int(0), call.arg(1), call.int(2), 0),
+    faccessat2: (call) => access(call, call.int(0), call.arg(1), call.int(2), call.int(3)),
+    readlink: (call) => readlink(call, AT_FDCWD, call.arg(0), call.arg(1), call.int(2)),
+    readlinkat: (call) => readlink(call, call.int(0), call.arg(1), call.arg(2), call.int(3)),
+    getxattr: noAttributes(true, -Errno.ENODATA),
+    lgetxattr: noAttributes(false, -Errno.ENODATA),
+    listxattr: noAttributes(true, 0),
+    llistxattr: noAttributes(false, 0),
+  };
+}

@@ -1,0 +1,10 @@
+import type { Kernel } from '../kernel.js';
+import type { PathLookup } from './lookup.js';
+import type { ShadowDirectories } from './shadow.js';
+
+/** What the handlers of calls work with. */
+export interface Context {
+  kernel: Kernel;
+  paths: PathLookup;
+  shadows: ShadowDirectories;
+}

@@ -1,0 +1,169 @@
+/** The seccomp filter: which system calls of a program are put before the supervisor. */
+import { native } from '../native.js';
+
+// <linux/bpf_common.h>
+const LD_W_ABS = 0x20;
+const ALU_AND_K = 0x54;
+const JEQ_K = 0x15;
+const JGE_K = 0x35;
+const JSET_K = 0x45;
+const RET_K = 0x06;
+
+// <linux/seccomp.h>
+const SECCOMP_RET_ALLOW = 0x7fff0000;
+const SECCOMP_RET_ERRNO = 0x00050000;
+const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+/** Keeps a signal from making a served call run twice (Linux 5.19). */
+const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5;
+
+/** Offsets in struct seccomp_data. */
+const NR = 0;
+const ARCH = 4;
+const argLow = (index: number) => 16 + index * 8;
+const argHigh = (index: number) => 20 + index * 8;
+
+/** System calls of the x32 ABI have this bit; they are let through, as 32-bit programs' are. */
+const X32_BIT = 0x40000000;
+const ENOSYS = 38;
+
+/**
+ * In the upper half of mmap's flags, where the kernel looks at nothing: our own injected calls carry
+ * it and are let through.
+ */
+export const INJECTED_MMAP = 0xdb0f;
+
+const MAP_ANONYMOUS = 0x20;
+const MAP_DENYWRITE = 0x800;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+const FIONREAD = 0x541b;
+const TTY_TYPE = 0x5400;
+const SOCKET_TYPE = 0x8900;
+
+/** Paths, and what is known by descriptor but rarely asked. */
+const ALWAYS = [
+  'open',
+  'openat',
+  'openat2',
+  'creat',
+  'stat',
+  'lstat',
+  'fstat',
+  'newfstatat',
+  'statx',
+  'fstatfs',
+  'access',
+  'faccessat',
+  'faccessat2',
+  'readlink',
+  'readlinkat',
+  'getxattr',
+  'lgetxattr',
+  'listxattr',
+  'llistxattr',
+  'getdents64',
+  'chdir',
+  'getcwd',
+  'lseek',
+  'ftruncate',
+  'fallocate',
+  'fsync',
+  'fdatasync',
+  'epoll_ctl',
+] as const;
+
+/** What ordinary programs do all the time: only on demand. */
+const EXACT = [
+  'read',
+  'write',
+  'pread64',
+  'pwrite64',
+  'readv',
+  'writev',
+  'preadv',
+  'pwritev',
+  'preadv2',
+  'pwritev2',
+  'sendfile',
+  'copy_file_range',
+] as const;
+
+type Instruction = [code: number, jt: number, jf: number, k: number];
+
+const allow: Instruction = [RET_K, 0, 0, SECCOMP_RET_ALLOW];
+const notify: Instruction = [RET_K, 0, 0, SECCOMP_RET_USER_NOTIF];
+
+/** `body`, which ends in a return, for one system call; none if this machine does not have it. */
+function on(name: string, body: Instruction[]): Instruction[] {
+  const nr = native.SYS[name];
+  return nr === undefined ? [] : [[JEQ_K, 0, body.length, nr], ...body];
+}
+
+/** Returns `result` if the word at `offset` is `value`. */
+function when(offset: number, value: number, result: Instruction): Instruction[] {
+  return [[LD_W_ABS, 0, 0, offset], [JEQ_K, 0, 1, value], result];
+}
+
+/** Returns `result` if any of `bits` is set in the word at `offset`. */
+function whenSet(offset: number, bits: number, result: Instruction): Instruction[] {
+  return [[LD_W_ABS, 0, 0, offset], [JSET_K, 0, 1, bits], result];
+}
+
+/** A request's type is its second byte. Terminals' and sockets' own are common, and never ours. */
+const ioctlRules: Instruction[] = [
+  ...when(argLow(1), FIONREAD, notify),
+  [LD_W_ABS, 0, 0, argLow(1)],
+  [ALU_AND_K, 0, 0, 0xff00],
+  [JEQ_K, 0, 1, TTY_TYPE],
+  allow,
+  [JEQ_K, 0, 1, SOCKET_TYPE],
+  allow,
+  notify,
+];
+
+/** Mappings of files, but for those of the dynamic loader, which marks them with MAP_DENYWRITE. */
+const mmapRules: Instruction[] = [
+  ...whenSet(argLow(3), MAP_ANONYMOUS | MAP_DENYWRITE, allow),
+  ...when(argHigh(3), INJECTED_MMAP, allow),
+  ...when(argLow(4), 0xffffffff, allow),
+  notify,
+];
+
+const fcntlRules: Instruction[] = [
+  ...when(argLow(1), F_GET_SEALS, notify),
+  ...when(argLow(1), F_ADD_SEALS, notify),
+  allow,
+];
+
+export interface FilterOptions {
+  /** Also what costs ordinary programs something: read, write and their kin, every ioctl. */
+  exact?: boolean;
+}
+
+/** What the launcher is sent: the filter's flags, and the filter as struct sock_filter[]. */
+export function buildFilter({ exact = false }: FilterOptions): Uint8Array {
+  const program: Instruction[] = [
+    [LD_W_ABS, 0, 0, ARCH],
+    [JEQ_K, 1, 0, native.AUDIT_ARCH],
+    allow,
+    [LD_W_ABS, 0, 0, NR],
+    [JGE_K, 0, 1, X32_BIT],
+    allow,
+    ...on('ioctl', exact ? [notify] : ioctlRules),
+    ...on('mmap', mmapRules),
+    ...on('fcntl', fcntlRules),
+    ...[...ALWAYS, ...(exact ? EXACT : [])].flatMap((name) => on(name, [notify])),
+    // It would go around us; programs then use the ordinary calls.
+    ...on('io_uring_setup', [[RET_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS]]),
+    allow,
+  ];
+  const bytes = new DataView(new ArrayBuffer(4 + program.length * 8));
+  bytes.setUint32(0, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, true);
+  program.forEach(([code, jt, jf, k], i) => {
+    bytes.setUint16(4 + i * 8, code, true);
+    bytes.setUint8(6 + i * 8, jt);
+    bytes.setUint8(7 + i * 8, jf);
+    bytes.setUint32(8 + i * 8, k >>> 0, true);
+  });
+  return new Uint8Array(bytes.buffer);
+}

@@ -1,0 +1,152 @@
+/** A thread of a supervised program, as the caller of system calls. */
+import { readFileSync } from 'node:fs';
+import { O_CLOEXEC } from '../../ioctl/index.js';
+import { orThrow } from '../errno.js';
+import type { File } from '../fs/file.js';
+import type { Kernel } from '../kernel.js';
+import { ProcessMemory } from '../mm/uaccess.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
+import type { Task } from '../task.js';
+import type { Call } from './call.js';
+
+const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
+const AT_FDCWD = -100;
+
+/** What the machine says of the descriptor that was looked up last. */
+export const stat = new Float64Array(STAT_FIELDS);
+
+export class RemoteTask implements Task {
+  readonly kernel: Kernel;
+  readonly tid: number;
+  readonly mm: ProcessMemory;
+  /** The call that it waits in now. */
+  call!: Call;
+  #fds = -1;
+  #pid = 0;
+
+  constructor(kernel: Kernel, tid: number) {
+    this.kernel = kernel;
+    this.tid = tid;
+    this.mm = new ProcessMemory(tid);
+  }
+
+  get pid(): number {
+    this.#pid ||= readStatus(this.tid, 'Tgid') || this.tid;
+    return this.#pid;
+  }
+
+  /**
+   * fstat(2) of a descriptor of the program's, into {@link stat}; false if there is none. Through a
+   * descriptor of its /proc/TID/fd, which saves most of the path every time.
+   */
+  fstat(fd: number): boolean {
+    if (this.#fds >= 0 && native.fstatat(this.#fds, String(fd), 0, stat) === 0) return true;
+    // No such descriptor, or the directory is that of an earlier thread with this id.
+    this.close();
+    this.#fds = native.open(`/proc/${this.tid}/fd`, O_PATH_DIRECTORY, 0);
+    return this.#fds >= 0 && native.fstatat(this.#fds, String(fd), 0, stat) === 0;
+  }
+
+  fget(fd: number): File | undefined {
+    if (fd < 0 || !this.fstat(fd)) return undefined;
+    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  }
+
+  modeOf(fd: number): number | undefined {
+    return fd >= 0 && this.fstat(fd) ? stat[Stat.mode] : undefined;
+  }
+
+  openDescriptor(fd: number, flags: number): number {
+    return orThrow(native.open(`/proc/${this.tid}/fd/${fd}`, flags | O_CLOEXEC, 0));
+  }
+
+  /** What /proc/TID/fd/N points at, as the machine has it. */
+  linkOf(fd: number): string | undefined {
+    const link = native.readlink(`/proc/${this.tid}/fd/${fd}`);
+    return typeof link === 'string' ? link : undefined;
+  }
+
+  /** The working directory, as the machine has it. */
+  get cwd(): string | undefined {
+    const link = native.readlink(`/proc/${this.tid}/cwd`);
+    return typeof link === 'string' ? link : undefined;
+  }
+
+  /** A descriptor here of the same open file description as the program's. */
+  dupDescriptor(fd: number): number {
+    const pidfd = orThrow(native.pidfdOpen(this.pid, 0));
+    const dup = native.pidfdGetfd(pidfd, fd);
+    native.close(pidfd);
+    return orThrow(dup);
+  }
+
+  installFd(file: File, flags: number): number {
+    return this.call.addFd(file.open(flags), (flags & O_CLOEXEC) !== 0);
+  }
+
+  close(): void {
+    if (this.#fds >= 0) native.close(this.#fds);
+    this.#fds = -1;
+  }
+}
+
+/** The file behind `/proc/PID/fd/FD`, if it is one of this kernel's. */
+export function fileAt(kernel: Kernel, pid: number, fd: number): File | undefined {
+  if (native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) return undefined;
+  return kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+}
+
+/** A number of /proc/TID/status: `Tgid`; 0 if it is not to be had. */
+export function readStatus(tid: number, field: string): number {
+  try {
+    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
+    return Number(new RegExp(`^${field}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Signals that a thread would handle now, were it not waiting: pending, and not blocked. */
+export function hasPendingSignal(tid: number): boolean {
+  let status: string;
+  try {
+    status = readFileSync(`/proc/${tid}/status`, 'latin1');
+  } catch {
+    return false;
+  }
+  const mask = (field: string) =>
+    BigInt(`0x${new RegExp(`^${field}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'}`);
+  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+}
+
+const MAX_TASKS = 64;
+
+/** The threads that have called lately. Bounded, so that no descriptor is kept for each thread ever. */
+export class TaskCache {
+  readonly #kernel: Kernel;
+  readonly #tasks = new Map<number, RemoteTask>();
+  #last: RemoteTask | undefined;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  get(tid: number): RemoteTask {
+    if (this.#last?.tid === tid) return this.#last;
+    let task = this.#tasks.get(tid);
+    if (!task) {
+      if (this.#tasks.size >= MAX_TASKS) this.clear();
+      task = new RemoteTask(this.#kernel, tid);
+      this.#tasks.set(tid, task);
+    }
+    this.#last = task;
+    return task;
+  }
+
+  clear(): void {
+    for (const task of this.#tasks.values()) task.close();
+    this.#tasks.clear();
+    this.#last = undefined;
+  }
+}
+

@@ -1,0 +1,188 @@
+/** Serves the system calls of programs: takes notifications, has them handled, answers. */
+import { Errno, ErrnoError, orThrow } from '../errno.js';
+import { onWake, Wait } from '../fs/wait_queue.js';
+import type { Kernel } from '../kernel.js';
+import { type FdWatch, native } from '../native.js';
+import { KERN_ERR } from '../printk.js';
+import { ANSWERED, type Answer, Call, CONTINUE, type Handler } from './call.js';
+import { directoryCalls } from './calls/directory.js';
+import { epollCalls } from './calls/epoll.js';
+import { fdCalls } from './calls/fd.js';
+import { mmapCalls } from './calls/mmap.js';
+import { openCalls } from './calls/open.js';
+import { statCalls } from './calls/stat.js';
+import type { Context } from './context.js';
+import { PathLookup } from './lookup.js';
+import { hasPendingSignal, TaskCache } from './process.js';
+import { ShadowDirectories } from './shadow.js';
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 0x1;
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
+/** struct seccomp_notif; a later kernel's may be longer (SECCOMP_GET_NOTIF_SIZES). */
+const NOTIF_SIZE = 80;
+
+/** Nanoseconds to wait for the next call before going back to the event loop. */
+const LINGER = 50_000;
+/** Milliseconds after which the event loop has its turn, however many calls there are. */
+const TURN = 5;
+/** Milliseconds between looks at the pending signals of callers that wait. */
+const SIGNAL_CHECK = 10;
+/** The token of the release watch; listeners are known by their descriptors, which are never 0. */
+const RELEASES = 0;
+
+/** Sees each answer, before it is sent or after, for `--trace`. */
+export interface Tracer {
+  /** Called before the handler; what it answers is called with the result. */
+  enter(call: Call, name: string): (answer: number | typeof ANSWERED) => void;
+}
+
+export class Supervisor {
+  readonly #kernel: Kernel;
+  readonly #epfd = orThrow(native.epollCreate());
+  readonly #watch: FdWatch;
+  readonly #listeners = new Set<number>();
+  readonly #ready = new Uint32Array(2 * 32);
+  readonly #notif = new Uint8Array(Math.max(NOTIF_SIZE, notifSize()));
+  readonly #tasks: TaskCache;
+  readonly #shadows = new ShadowDirectories();
+  readonly #handlers: (Handler | undefined)[] = [];
+  readonly #names: string[] = [];
+  readonly #parked = new Set<() => void>();
+  #signalTimer: NodeJS.Timeout | undefined;
+  tracer: Tracer | undefined;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#tasks = new TaskCache(kernel);
+    const paths = new PathLookup(kernel, this.#shadows);
+    const context: Context = { kernel, paths, shadows: this.#shadows };
+    const handlers = {
+      ...fdCalls,
+      ...mmapCalls,
+      ...openCalls(context),
+      ...statCalls(context),
+      ...directoryCalls(context),
+      ...epollCalls,
+    };
+    for (const [name, handler] of Object.entries(handlers)) {
+      const nr = native.SYS[name];
+      if (nr === undefined) continue;
+      this.#handlers[nr] = handler;
+      this.#names[nr] = name;
+    }
+    orThrow(native.epollCtl(this.#epfd, EPOLL_CTL_ADD, kernel.releases.fd, EPOLLIN, RELEASES));
+    this.#watch = native.watchFd(this.#epfd, () => this.#serve());
+    this.#watch.unref();
+  }
+
+  /** Takes over a listener: serves its programs until the last of them is gone. */
+  addListener(listener: number): void {
+    native.notifSetFlags(listener, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP); // Linux 6.6; else slower
+    orThrow(native.epollCtl(this.#epfd, EPOLL_CTL_ADD, listener, EPOLLIN, listener));
+    this.#listeners.add(listener);
+    this.#watch.ref();
+  }
+
+  #removeListener(listener: number): void {
+    if (!this.#listeners.delete(listener)) return;
+    native.epollCtl(this.#epfd, EPOLL_CTL_DEL, listener, 0, 0);
+    native.close(listener);
+    this.#tasks.clear();
+    if (this.#listeners.size === 0) this.#watch.unref();
+  }
+
+  /** Handles what is there, and what comes while it is at it: a burst of calls pays no wake-up. */
+  #serve(): void {
+    const end = performance.now() + TURN;
+    let linger = 0;
+    do {
+      const count = native.epollWait(this.#epfd, this.#ready, linger);
+      if (count <= 0) return;
+      for (let i = 0; i < count; i++) {
+        const token = this.#ready[2 * i] as number;
+        const events = this.#ready[2 * i + 1] as number;
+        if (token === RELEASES) this.#kernel.releases.drain();
+        else if (events & EPOLLIN) this.#receive(token);
+        else this.#removeListener(token);
+      }
+      linger = this.#listeners.size > 0 ? LINGER : 0;
+    } while (performance.now() < end);
+  }
+
+  #receive(listener: number): void {
+    // ENOENT: the caller was killed meanwhile.
+    if (native.notifRecv(listener, this.#notif) < 0) return;
+    const call = new Call(listener, this.#notif);
+    call.task = this.#tasks.get(call.tid);
+    call.task.call = call;
+    this.#answer(call);
+  }
+
+  #answer(call: Call): void {
+    const leave = this.tracer?.enter(call, this.#names[call.nr] ?? String(call.nr));
+    const answer = this.#handle(call);
+    if (answer instanceof Wait) {
+      this.#park(call, answer);
+      return;
+    }
+    if (answer !== ANSWERED) call.send(answer);
+    if (answer !== CONTINUE) leave?.(answer);
+  }
+
+  #handle(call: Call): Answer {
+    try {
+      return this.#handlers[call.nr]?.(call) ?? CONTINUE;
+    } catch (error) {
+      if (error instanceof ErrnoError) return -error.errno;
+      // A mistake of ours or of a driver's is not the end of everybody's programs.
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#kernel.printk(KERN_ERR, `BUG: ${this.#names[call.nr]}: ${detail}`);
+      return -Errno.EIO;
+    }
+  }
+
+  /** Has a call wait; when it is over, the handler looks again. */
+  #park(current: Call, wait: Wait): void {
+    const call = current.clone();
+    const again = () => {
+      this.#unpark(check);
+      if (!call.valid) return;
+      call.task.call = call;
+      this.#answer(call);
+    };
+    const cancel = onWake(wait, again);
+    const check = () => {
+      if (call.valid && !hasPendingSignal(call.tid)) return;
+      cancel();
+      this.#unpark(check);
+      call.send(-Errno.ERESTARTSYS);
+    };
+    this.#parked.add(check);
+    this.#signalTimer ??= setInterval(() => {
+      for (const look of [...this.#parked]) look();
+    }, SIGNAL_CHECK);
+  }
+
+  #unpark(check: () => void): void {
+    this.#parked.delete(check);
+    if (this.#parked.size > 0) return;
+    clearInterval(this.#signalTimer);
+    this.#signalTimer = undefined;
+  }
+
+  close(): void {
+    for (const listener of [...this.#listeners]) this.#removeListener(listener);
+    clearInterval(this.#signalTimer);
+    this.#watch.close();
+    this.#tasks.clear();
+    this.#shadows.close();
+    native.close(this.#epfd);
+  }
+}
+
+function notifSize(): number {
+  const sizes = native.notifSizes();
+  return typeof sizes === 'number' ? NOTIF_SIZE : sizes[0];
+}

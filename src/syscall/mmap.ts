@@ -1,0 +1,44 @@
+import { errno } from '../errno.js';
+import type { File, MemoryPiece } from '../fs/file.js';
+import { pageAlign } from '../mm/page.js';
+
+export const PROT_READ = 0x1;
+export const PROT_WRITE = 0x2;
+export const MAP_SHARED = 0x01;
+export const MAP_PRIVATE = 0x02;
+const MAP_TYPE = 0x0f;
+const MAP_SHARED_VALIDATE = 0x03;
+
+/** The arguments of mmap(2) that say what is to be mapped. Bytes. */
+export interface MmapArguments {
+  length: number;
+  prot: number;
+  flags: number;
+  offset: number;
+}
+
+/**
+ * mmap(2) of a file of ours: what the mapping is made of. The access mode of the descriptor is not
+ * looked at: whoever makes the mapping has it, and the kernel of the machine checks it then.
+ * EINVAL for a length of 0, ENODEV for a file that cannot be mapped, or what the driver throws.
+ */
+export function mmapFile(file: File, { length, prot, flags, offset }: MmapArguments): MemoryPiece[] {
+  if (length === 0) throw errno('EINVAL');
+  const type = flags & MAP_TYPE;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) {
+    throw errno('EINVAL');
+  }
+  if (!file.f_op.mmap) throw errno('ENODEV');
+  const shared = type !== MAP_PRIVATE;
+  return file.f_op.mmap(file, { length: pageAlign(length), offset, prot, shared });
+}
+
+/**
+ * Whether mapping the file's own descriptor at the same offset gives the same: then the machine can
+ * do it without us.
+ */
+export function isOwnMemory(file: File, pieces: MemoryPiece[], offset: number): boolean {
+  const [piece] = pieces;
+  return pieces.length === 1 && piece?.memory === file.memory && piece.offset === offset;
+}
+

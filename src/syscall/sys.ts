@@ -1,0 +1,227 @@
+/** `kernel.sys`: the way in for the process that the kernel runs in. */
+import { constants } from 'node:fs';
+import { resolve } from 'node:path';
+import { O_CLOEXEC } from '../../ioctl/index.js';
+import { ErrnoError, errno, orThrow } from '../errno.js';
+import { openCharDevice } from '../fs/char_dev.js';
+import type { File } from '../fs/file.js';
+import { namei } from '../fs/namei.js';
+import { statFile } from '../fs/stat.js';
+import { DeviceNode, Directory, GeneratedFile } from '../fs/tree.js';
+import { onWake, Wait } from '../fs/wait_queue.js';
+import type { Kernel } from '../kernel.js';
+import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js';
+import { native, STAT_FIELDS, Stat, SystemError } from '../native.js';
+import * as machine from '../posix.js';
+import { KERN_WARNING } from '../printk.js';
+import type { Task } from '../task.js';
+import { openGenerated } from './generated.js';
+import { isOwnMemory, mmapFile, PROT_WRITE } from './mmap.js';
+import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
+
+const F_SETFD = 2;
+
+const stat = new Float64Array(STAT_FIELDS);
+
+/** This process as a caller. */
+class LocalTask implements Task {
+  readonly kernel: Kernel;
+  readonly pid = process.pid;
+  mm: UserMemory = new ProcessMemory(process.pid);
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  fget(fd: number): File | undefined {
+    if (native.fstat(fd, stat) < 0) return undefined;
+    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  }
+
+  openDescriptor(fd: number, flags: number): number {
+    return orThrow(native.reopen(fd, flags | O_CLOEXEC));
+  }
+
+  modeOf(fd: number): number | undefined {
+    return native.fstat(fd, stat) < 0 ? undefined : stat[Stat.mode];
+  }
+
+  installFd(file: File, flags: number): number {
+    const fd = file.open(flags);
+    if (!(flags & O_CLOEXEC)) native.fcntl(fd, F_SETFD, 0);
+    return fd;
+  }
+}
+
+export class Sys implements Posix {
+  readonly #kernel: Kernel;
+  readonly #task: LocalTask;
+  readonly promises: PosixPromises;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#task = new LocalTask(kernel);
+    this.promises = {
+      ioctl: (fd, request, argument = null) => this.#ioctlAsync(fd, request, argument),
+      poll: (fds, timeout) => machine.promises.poll(fds, timeout),
+      recvmsg: (fd, size, flags) => machine.promises.recvmsg(fd, size, flags),
+    };
+  }
+
+  /** @see Posix.open */
+  open(path: string, flags: number, mode = 0o666): number {
+    const self = { tgid: () => process.pid, tid: process.pid };
+    const found = namei(this.#kernel.root, resolve(path), !(flags & constants.O_NOFOLLOW), self);
+    if (found.kind === 'machine' || found.kind === 'descriptor') {
+      return machine.open(found.path, flags, mode);
+    }
+    return attempt('open', () => {
+      if (found.kind === 'error') throw errno(found.code);
+      if (found.node instanceof DeviceNode) {
+        const file = openCharDevice(found.node, this.#task, flags);
+        try {
+          return this.#task.installFd(file, flags);
+        } finally {
+          file.put();
+        }
+      }
+      if (found.node instanceof GeneratedFile) return openGenerated(found.node, flags);
+      if (found.node instanceof Directory && found.node.machineHasIt) {
+        return machine.open(found.path, flags, mode);
+      }
+      throw errno('EISDIR');
+    });
+  }
+
+  /** @see Posix.close */
+  close(fd: number): void {
+    machine.close(fd);
+    this.#kernel.releases.drain();
+  }
+
+  /** @see Posix.dup */
+  dup(fd: number): number {
+    return machine.dup(fd);
+  }
+
+  /** @see Posix.ioctl */
+  ioctl(fd: number, request: number, argument: Argument = null): number {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.ioctl(fd, request, argument);
+    return attempt('ioctl', () => {
+      const result = this.#ioctl(file, request, argument);
+      if (!(result instanceof Wait)) return result;
+      this.#kernel.printk(
+        KERN_WARNING,
+        'dmabuf-shim: an ioctl had to wait, and nothing could end that while it kept the only thread; use kernel.sys.promises.ioctl',
+      );
+      throw errno('EDEADLK');
+    });
+  }
+
+  #ioctl(file: File, request: number, argument: Argument): number | Wait {
+    const op = file.f_op.ioctl;
+    if (!op) throw errno('ENOTTY');
+    const value = machine.argumentBytes(argument);
+    if (value instanceof Uint8Array) {
+      this.#task.mm = new ArgumentMemory(value);
+      return op.call(file.f_op, file, request >>> 0, ArgumentMemory.ADDRESS, this.#task);
+    }
+    return op.call(file.f_op, file, request >>> 0, Number(value ?? 0), this.#task);
+  }
+
+  async #ioctlAsync(fd: number, request: number, argument: Argument): Promise<number> {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.promises.ioctl(fd, request, argument);
+    // The file stays, whatever becomes of the descriptor meanwhile.
+    file.get();
+    try {
+      for (;;) {
+        const result = attempt('ioctl', () => this.#ioctl(file, request, argument));
+        if (!(result instanceof Wait)) return result;
+        await new Promise<void>((wake) => onWake(result, wake));
+      }
+    } finally {
+      file.put();
+    }
+  }
+
+  /** @see Posix.mmap */
+  mmap(length: number, prot: number, flags: number, fd: number, offset = 0): ArrayBuffer {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.mmap(length, prot, flags, fd, offset);
+    const pieces = attempt('mmap', () => mmapFile(file, { length, prot, flags, offset }));
+    if (isOwnMemory(file, pieces, offset)) return machine.mmap(length, prot, flags, fd, offset);
+    return attempt('mmap', () => {
+      const mode = prot & PROT_WRITE ? constants.O_RDWR : constants.O_RDONLY;
+      const memories = [...new Set(pieces.map((piece) => piece.memory))];
+      const opened = new Map<unknown, number>();
+      try {
+        for (const memory of memories) opened.set(memory, memory.open(mode));
+        const rows = pieces.flatMap((piece) => [
+          opened.get(piece.memory) as number,
+          piece.offset,
+          piece.length,
+        ]);
+        return machine.checkMapping(native.mmapPieces(new Float64Array(rows), prot));
+      } finally {
+        for (const descriptor of opened.values()) native.close(descriptor);
+      }
+    });
+  }
+
+  /** @see Posix.munmap */
+  munmap(mapping: ArrayBuffer): void {
+    machine.munmap(mapping);
+    this.#kernel.releases.drain();
+  }
+
+  /** @see Posix.poll */
+  poll(fds: PollFd[], timeout: number): number {
+    return machine.poll(fds, timeout);
+  }
+
+  /** @see Posix.lseek */
+  lseek(fd: number, offset: number, whence: number): number {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.lseek(fd, offset, whence);
+    return attempt('lseek', () => {
+      if (!file.f_op.llseek) throw errno('ESPIPE');
+      return file.f_op.llseek(file, offset, whence);
+    });
+  }
+
+  /** @see Posix.fstat */
+  fstat(fd: number): StatResult {
+    const file = this.#task.fget(fd);
+    return file ? machine.toStatResult(statFile(file, stat)) : machine.fstat(fd);
+  }
+
+  /** @see Posix.socketpair */
+  socketpair(type?: number): [number, number] {
+    return machine.socketpair(type);
+  }
+
+  /** @see Posix.sendmsg */
+  sendmsg(fd: number, data: Uint8Array, fds?: readonly number[], flags?: number): number {
+    return machine.sendmsg(fd, data, fds, flags);
+  }
+
+  /** @see Posix.recvmsg */
+  recvmsg(fd: number, size: number, flags?: number): Message {
+    return machine.recvmsg(fd, size, flags);
+  }
+}
+
+/** Turns what a driver throws, or gives back as a negative errno, into an Error of the system call's. */
+function attempt<T>(syscall: string, call: () => T): T {
+  let result: T;
+  try {
+    result = call();
+  } catch (error) {
+    if (error instanceof ErrnoError) throw new SystemError(error.errno, syscall);
+    throw error;
+  }
+  if (typeof result === 'number' && result < 0) throw new SystemError(-result, syscall);
+  return result;
+}

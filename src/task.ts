@@ -1,0 +1,29 @@
+import type { File } from './fs/file.js';
+import type { Kernel } from './kernel.js';
+import type { UserMemory } from './mm/uaccess.js';
+
+/**
+ * Whoever makes a system call: a program under the supervisor, or this process through `kernel.sys`.
+ * Drivers see no difference.
+ */
+export interface Task {
+  readonly kernel: Kernel;
+  /** Process id (the thread group's, as getpid(2) gives it). */
+  readonly pid: number;
+  /** The memory that the addresses in its arguments are of. */
+  readonly mm: UserMemory;
+  /** fget(): the file of ours behind a descriptor of the caller, if it is one of ours. */
+  fget(fd: number): File | undefined;
+  /**
+   * A descriptor in this process of whatever the caller has at `fd` (a memfd that a driver is to
+   * hold, say), opened anew. EBADF if there is none.
+   */
+  openDescriptor(fd: number, flags: number): number;
+  /** st_mode of whatever the caller has at `fd`, or undefined if there is nothing. */
+  modeOf(fd: number): number | undefined;
+  /**
+   * Gives the caller a new descriptor of `file`. `flags`: access mode and O_CLOEXEC. EMFILE when the
+   * caller may have no more.
+   */
+  installFd(file: File, flags: number): number;
+}
