@@ -66,7 +66,7 @@ export const dma_buf_ioctls = ioctls({
   /** DMA_BUF_SET_NAME with the number that 32-bit Android took for it. */
   DMA_BUF_SET_NAME_A: iow(DMA_BUF_BASE, 1, u32, { arg: cstring }),
   /**
-   * Names the buffer for `fdinfo` and debugfs; an empty string takes the name away.
+   * Names the buffer for `fdinfo` and debugfs; an empty string is a name too.
    * EINVAL: DMA_BUF_NAME_LEN bytes or more without the NUL. EFAULT.
    */
   DMA_BUF_SET_NAME_B: iow(DMA_BUF_BASE, 1, u64, { arg: cstring }),

@@ -22,11 +22,22 @@ struct call {
 
 static bool has_failed(int64_t result) { return result < 0 && result >= -4095; }
 
+/* ERESTARTSYS and its kin are for the kernel's own eyes. */
+static int64_t visible(int64_t result) {
+    return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK ? -EINTR : result;
+}
+
 static int listener_ioctl(int listener, unsigned long request, void *argument) {
     int result;
     do result = ioctl(listener, request, argument);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : 0;
+}
+
+/* 0, -ESRCH when the notification has ended, or what is wrong with the listener. */
+static int still_waits(int listener, uint64_t id) {
+    int error = listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+    return error == -ENOENT ? -ESRCH : error;
 }
 
 /* Has the thread leave the notified call, to stop where the kernel would restart it. */
@@ -54,7 +65,7 @@ static bool run_calls(pid_t tid, const registers *original, uint64_t after, stru
         if (call->base >= 0) args[0] += (uint64_t)calls[call->base].result;
         arch_set_call(&r, after, call->nr, args);
         if (arch_set(tid, &r) || !tracee_run_call(tid) || arch_get(tid, &r)) return false;
-        call->result = arch_result(&r);
+        call->result = visible(arch_result(&r));
         if (!failure && has_failed(call->result)) failure = call->result;
     }
     *outcome = failure ? failure : calls[0].result;
@@ -81,11 +92,15 @@ static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *call
 static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, struct call *calls,
                   size_t count) {
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
-    uint64_t id = notif->id;
-    int error = listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
-    if (error) return error == -ENOENT ? -ESRCH : error;
-    if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD)) return -errno;
-    error = leave_call(listener, id, tid) ? at_stop(tid, &notif->data, calls, count) : -ESRCH;
+    int error = still_waits(listener, notif->id);
+    if (error) return error;
+    if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD)) {
+        error = -errno;
+        /* EPERM is also what a dying thread gives. */
+        int gone = still_waits(listener, notif->id);
+        return gone ? gone : error;
+    }
+    error = leave_call(listener, notif->id, tid) ? at_stop(tid, &notif->data, calls, count) : -ESRCH;
     if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
         tracee_reap(tid);
         return -ESRCH;

@@ -12,7 +12,9 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
-#define ERESTARTSYS 512 /* the kernel's own, never seen by the program */
+/* The kernel's own, never seen by a program. */
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
 
 #if defined(__x86_64__)
 

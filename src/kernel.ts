@@ -105,10 +105,19 @@ export class Kernel {
    * to be served: a call of this process that blocks it, such as spawnSync(), blocks the program too.
    * @throws UnsupportedMachineError where this machine forbids it.
    */
-  spawn(command: string, args: readonly string[] = [], options: SpawnProgramOptions = {}): ChildProcess {
+  spawn(
+    command: string,
+    args: readonly string[] = [],
+    options: SpawnProgramOptions = {},
+  ): ChildProcess {
     const { exact = false, ...spawnOptions } = options;
     this.#supervisor ??= new Supervisor(this);
     return spawn(this.#supervisor, command, args, spawnOptions, { exact });
+  }
+
+  /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */
+  async idle(): Promise<void> {
+    await this.#supervisor?.idle();
   }
 
   /** @internal Set to see the calls that are answered. */

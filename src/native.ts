@@ -51,7 +51,11 @@ export interface Native {
   /** The same, on a thread of libuv's pool; the result as a promise. */
   pollAsync(fds: Uint8Array, timeoutMs: number): Promise<number>;
   /** ioctl on a thread of libuv's pool. `arg`'s bytes must not be detached meanwhile. */
-  ioctlAsync(fd: number, request: number, arg: Uint8Array | number | bigint | null): Promise<number>;
+  ioctlAsync(
+    fd: number,
+    request: number,
+    arg: Uint8Array | number | bigint | null,
+  ): Promise<number>;
   readlink(path: string): string | number;
   readlinkat(dirfd: number, path: string): string | number;
   /** access(2) with F_OK, in one system call: 0 or -errno. */
@@ -102,7 +106,7 @@ export interface Native {
   ofdTest(fd: number, start: number, length: number): number;
   epollCreate(): number;
   /** epoll_ctl(2); `data` comes back from {@link epollWait}. */
-  epollCtl(epfd: number, op: number, fd: number, events: number, data: number): number;
+  epollCtl(epfd: number, op: number, fd: number, events: number, data: number | bigint): number;
   /** epoll_ctl(2) with a struct epoll_event as this machine lays it out. */
   epollCtlEvent(epfd: number, op: number, fd: number, event: Uint8Array): number;
   /** epoll_pwait2(2) (epoll_wait where the kernel lacks it): pairs (data, events) into `out`. */

@@ -5,7 +5,14 @@
  */
 import { isIoctlArg, O_CLOEXEC } from '../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
-import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './syscall/posix.js';
+import type {
+  Argument,
+  Message,
+  PollFd,
+  Posix,
+  PosixPromises,
+  StatResult,
+} from './syscall/posix.js';
 
 export type { Argument, Message, PollFd, Posix, PosixPromises, StatResult };
 
@@ -139,7 +146,12 @@ export function socketpair(type = SOCK_SEQPACKET): [number, number] {
 }
 
 /** @see Posix.sendmsg */
-export function sendmsg(fd: number, data: Uint8Array, fds: readonly number[] = [], flags = 0): number {
+export function sendmsg(
+  fd: number,
+  data: Uint8Array,
+  fds: readonly number[] = [],
+  flags = 0,
+): number {
   return check('sendmsg', native.sendmsg(fd, data, [...fds], flags));
 }
 

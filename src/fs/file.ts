@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { errno, ErrnoError } from '../errno.js';
+import type { IoctlTable } from '../../ioctl/index.js';
+import { ErrnoError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { Shmem } from '../mm/shmem.js';
 import { native } from '../native.js';
@@ -42,6 +43,8 @@ export interface Vma {
 export interface FileOperations {
   /** Missing: ENOTTY. `arg` is the argument as it came: mostly an address in the caller's memory. */
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
+  /** The requests that `ioctl` knows, for `--trace` to show by name and field. */
+  ioctls?: IoctlTable;
   /** Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. */
   mmap?(file: File, vma: Vma): MemoryPiece[];
   /** Missing: ESPIPE. */

@@ -1,5 +1,5 @@
 /** Path lookup: what a path leads to, in this kernel's tree or in the machine's file system. */
-import { type ErrnoName, Errno } from '../errno.js';
+import { Errno, type ErrnoName } from '../errno.js';
 import { native } from '../native.js';
 import { Directory, Symlink, type TreeNode } from './tree.js';
 
@@ -111,7 +111,13 @@ export function namei(
       if (match) {
         const [, pid, tid, of, fd] = match;
         const kind = of as 'fd' | 'fdinfo';
-        return { kind: 'descriptor', of: kind, pid: Number(tid ?? pid), fd: Number(fd), path: here };
+        return {
+          kind: 'descriptor',
+          of: kind,
+          pid: Number(tid ?? pid),
+          fd: Number(fd),
+          path: here,
+        };
       }
     }
     if (!last || follow) {

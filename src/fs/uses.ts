@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { native, STAT_FIELDS, Stat } from '../native.js';
 import type { Shmem } from '../mm/shmem.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
 import { major, minor } from './dev_t.js';
 
 const stat = new Float64Array(STAT_FIELDS);

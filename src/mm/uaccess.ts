@@ -60,9 +60,12 @@ export class ArgumentMemory implements UserMemory {
 
   write(address: number, bytes: Uint8Array): void {
     const start = address - ArgumentMemory.ADDRESS;
-    if (start < 0) return this.#own.write(address, bytes);
-    if (start + bytes.length > this.#argument.length) throw errno('EFAULT');
-    this.#argument.set(bytes, start);
+    if (start < 0) {
+      this.#own.write(address, bytes);
+    } else {
+      if (start + bytes.length > this.#argument.length) throw errno('EFAULT');
+      this.#argument.set(bytes, start);
+    }
   }
 
   readSome(address: number, into: Uint8Array): number {

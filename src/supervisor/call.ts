@@ -1,7 +1,8 @@
 /** A system call that a program waits in, and the ways to answer it. */
+
+import { orThrow } from '../errno.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
-import { orThrow } from '../errno.js';
 import type { RemoteTask } from './process.js';
 
 /** Let the machine's kernel make the call as it stands. */
@@ -24,6 +25,8 @@ export class Call {
   readonly listener: number;
   readonly #notif: Uint8Array;
   readonly #words: DataView;
+  /** The result of a call that was answered at once, with a descriptor or by injection. */
+  answered = 0;
   /** The thread that waits. */
   task!: RemoteTask;
 
@@ -85,7 +88,7 @@ export class Call {
 
   /** The same, and the new descriptor is the call's result. */
   answerFd(fd: number, cloexec: boolean): typeof ANSWERED {
-    this.#addFd(fd, cloexec, SECCOMP_ADDFD_FLAG_SEND);
+    this.answered = this.#addFd(fd, cloexec, SECCOMP_ADDFD_FLAG_SEND);
     return ANSWERED;
   }
 

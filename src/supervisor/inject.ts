@@ -11,7 +11,9 @@ import { readStatus } from './process.js';
 export function injectOrRefuse(call: Call, what: string, calls: InjectedCall[]): Answer {
   const results = new Float64Array(calls.length);
   const answer = native.injectCalls(call.listener, call.notif, call.tid, calls, results);
-  return answer === -Errno.EPERM ? refuseTraced(call, what) : ANSWERED;
+  if (answer === -Errno.EPERM) return refuseTraced(call, what);
+  call.answered = [...results].find((result) => result < 0) ?? results[0] ?? 0;
+  return ANSWERED;
 }
 
 /** EPERM if something traces the caller, before anything has been put into it. */

@@ -149,4 +149,3 @@ export class TaskCache {
     this.#last = undefined;
   }
 }
-

@@ -105,7 +105,9 @@ function unsupported({ step, errno }: Report): UnsupportedMachineError {
 }
 
 /** The `stdio` option as an array of at least three. */
-function stdioArray(stdio: SpawnOptions['stdio']): Exclude<SpawnOptions['stdio'], string | undefined> {
+function stdioArray(
+  stdio: SpawnOptions['stdio'],
+): Exclude<SpawnOptions['stdio'], string | undefined> {
   if (Array.isArray(stdio)) {
     const missing = Math.max(0, 3 - stdio.length);
     return [...stdio, ...new Array<'pipe'>(missing).fill('pipe')];

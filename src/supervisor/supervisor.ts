@@ -1,6 +1,6 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 import { Errno, ErrnoError, orThrow } from '../errno.js';
-import { onWake, Wait } from '../fs/wait_queue.js';
+import { onWake, Wait, WaitQueue } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
 import { type FdWatch, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
@@ -32,10 +32,10 @@ const SIGNAL_CHECK = 10;
 /** The token of the release watch; listeners are known by their descriptors, which are never 0. */
 const RELEASES = 0;
 
-/** Sees each answer, before it is sent or after, for `--trace`. */
+/** Sees the calls that are answered, for `--trace`. */
 export interface Tracer {
-  /** Called before the handler; what it answers is called with the result. */
-  enter(call: Call, name: string): (answer: number | typeof ANSWERED) => void;
+  /** Called before a call is handled; what it gives back is called with the result. */
+  enter(call: Call, name: string): (answer: number) => void;
 }
 
 export class Supervisor {
@@ -51,6 +51,7 @@ export class Supervisor {
   readonly #names: string[] = [];
   readonly #parked = new Set<() => void>();
   #signalTimer: NodeJS.Timeout | undefined;
+  readonly #idle = new WaitQueue();
   tracer: Tracer | undefined;
 
   constructor(kernel: Kernel) {
@@ -90,7 +91,16 @@ export class Supervisor {
     native.epollCtl(this.#epfd, EPOLL_CTL_DEL, listener, 0, 0);
     native.close(listener);
     this.#tasks.clear();
-    if (this.#listeners.size === 0) this.#watch.unref();
+    if (this.#listeners.size > 0) return;
+    this.#watch.unref();
+    this.#idle.wakeUp();
+  }
+
+  /** Resolves when no program is left that is served. */
+  async idle(): Promise<void> {
+    while (this.#listeners.size > 0) {
+      await new Promise<void>((wake) => onWake(new Wait([this.#idle]), wake));
+    }
   }
 
   /** Handles what is there, and what comes while it is at it: a burst of calls pays no wake-up. */
@@ -127,8 +137,8 @@ export class Supervisor {
       this.#park(call, answer);
       return;
     }
+    if (answer !== CONTINUE) leave?.(answer === ANSWERED ? call.answered : answer);
     if (answer !== ANSWERED) call.send(answer);
-    if (answer !== CONTINUE) leave?.(answer);
   }
 
   #handle(call: Call): Answer {

@@ -22,7 +22,10 @@ export interface MmapArguments {
  * looked at: whoever makes the mapping has it, and the kernel of the machine checks it then.
  * EINVAL for a length of 0, ENODEV for a file that cannot be mapped, or what the driver throws.
  */
-export function mmapFile(file: File, { length, prot, flags, offset }: MmapArguments): MemoryPiece[] {
+export function mmapFile(
+  file: File,
+  { length, prot, flags, offset }: MmapArguments,
+): MemoryPiece[] {
   if (length === 0) throw errno('EINVAL');
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) {
@@ -41,4 +44,3 @@ export function isOwnMemory(file: File, pieces: MemoryPiece[], offset: number): 
   const [piece] = pieces;
   return pieces.length === 1 && piece?.memory === file.memory && piece.offset === offset;
 }
-

@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { check, type InjectedCall, native } from '../../src/native.ts';
+import { check, type InjectedCall, native } from '../../src/native.js';
 import {
   compile,
   MAGIC,
@@ -15,7 +15,7 @@ import {
   SOCK_STREAM,
   Supervised,
   WAIT_KILLABLE_RECV,
-} from './supervised.ts';
+} from './supervised.js';
 
 const EPERM = 1;
 const ESRCH = 3;
@@ -99,7 +99,6 @@ describe.each([
     let served = 0;
     while (program.receive()) {
       expect(serve(program)).toBe(0);
-      // Three of the program's, the launcher's socket is closed, ours have gone again.
       if (served++ === 49) break;
     }
     const ended = await program.end();
@@ -140,16 +139,11 @@ describe.each([
     while (program.receive()) {
       const answer = serve(program);
       if (answer !== 0) gone++;
-      // Without the flag a signal takes the notification away; the program then sees EINTR.
-      if (answer !== 0 && flags) expect(answer).toBe(0);
     }
     const ended = await program.end();
-    if (flags === 0 && ended.code !== 0) {
-      expect(ended.stderr).toBe('mmap: Interrupted system call\n');
-      return;
-    }
     expect(ended.stderr).toBe('');
-    expect(gone).toBe(0);
+    // Without the flag a signal takes the notification away, and the call is made again.
+    if (flags) expect(gone).toBe(0);
     const [, ns, ticks] = /(\d+) ns\n(\d+) ticks/.exec(ended.stdout) ?? [];
     expect(Number(ticks)).toBeGreaterThan((Number(ns) * 2000) / 1e6 / 3);
   });
@@ -176,7 +170,7 @@ describe.each([
         const pid = program.child.pid as number;
         // The killer is another process, so that the signal falls anywhere.
         const delay = (0.002 + 0.00013 * (round % 50)).toFixed(5);
-        const killer = new Supervised(['/bin/sh', '-c', `sleep ${delay}; kill -9 ${pid}`]);
+        spawn('/bin/sh', ['-c', `sleep ${delay}; kill -9 ${pid}`], { stdio: 'ignore' });
         let lost = 0;
         while (program.receive()) {
           const answer = serve(program);
@@ -187,9 +181,8 @@ describe.each([
         }
         expect(lost).toBeLessThanOrEqual(3);
         expect(await program.end()).toMatchObject({ code: null, signal: 'SIGKILL', stderr: '' });
-        await killer.end();
       }
-      expect(ourDescriptors()).toBe(before);
+      await expect.poll(ourDescriptors).toBeLessThanOrEqual(before);
     },
   );
 
@@ -206,7 +199,9 @@ describe.each([
   );
 });
 
-test('a grandchild that is killed while seized does not stay a zombie', { timeout: 60_000 }, async () => {
+test('a grandchild that is killed while seized does not stay a zombie', {
+  timeout: 60_000,
+}, async () => {
   for (let round = 0; round < 50; round++) {
     const script = `${mapper} forever 4 ${LENGTH} 0 & sleep 0.00${5 + (round % 5)}; kill -9 $!; wait $!; echo $?`;
     const program = new Supervised(['/bin/sh', '-c', script], { fds: [device[1]] });
@@ -248,7 +243,9 @@ test('arguments out of order are EINVAL and leave the notification open', async 
   expect(inject([{ nr: 0, args: [], base: 0 }])).toBe(-22);
   expect(inject([{ nr: 0, args: [1, 2, 3, 4, 5, 6, 7] }])).toBe(-22);
   expect(inject([{ nr: 0, args: [] }], new Float64Array(0))).toBe(-22);
-  expect(native.injectCalls(device[0], notif.bytes, notif.pid, pieces([9, 9], 1), results)).toBe(-25);
+  expect(native.injectCalls(device[0], notif.bytes, notif.pid, pieces([9, 9], 1), results)).toBe(
+    -25,
+  );
   expect(serve(program)).toBe(0);
   expect(await program.end()).toMatchObject({ code: 0, stderr: '' });
 });

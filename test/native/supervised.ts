@@ -5,8 +5,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { check, launcher, native } from '../../src/native.ts';
+import { check, launcher, native } from '../../src/native.js';
 
+const EINTR = 4;
+const CONTINUE = 1;
 export const POLLIN = 1;
 export const POLLHUP = 0x10;
 export const MAP_SHARED = 1;
@@ -82,7 +84,9 @@ export function pollFd(fd: number, timeout: number): number {
   const entry = new DataView(new ArrayBuffer(8));
   entry.setInt32(0, fd, true);
   entry.setInt16(4, POLLIN, true);
-  check('poll', native.poll(new Uint8Array(entry.buffer), timeout));
+  const ready = native.poll(new Uint8Array(entry.buffer), timeout);
+  if (ready === -EINTR) return pollFd(fd, timeout);
+  check('poll', ready);
   return entry.getInt16(6, true);
 }
 
@@ -186,7 +190,7 @@ export class Supervised {
     }
   }
 
-  /** Answers with a value, a negative errno, or (flags 1) lets the call continue. */
+  /** Answers with a value, a negative errno, or with {@link CONTINUE}. */
   send(value: bigint, error = 0, flags = 0): number {
     this.#response.setBigUint64(0, this.notif.id, true);
     this.#response.setBigInt64(8, value, true);
@@ -195,8 +199,18 @@ export class Supervised {
     return native.notifSend(this.listener, new Uint8Array(this.#response.buffer));
   }
 
+  /** Lets the real kernel answer everything (libc maps locale files), until the end. */
+  letRun(): void {
+    while (this.receive()) this.send(0n, 0, CONTINUE);
+  }
+
   /** Waits for the end; answers what the program printed and how it ended. */
-  async end(): Promise<{ stdout: string; stderr: string; code: number | null; signal: string | null }> {
+  async end(): Promise<{
+    stdout: string;
+    stderr: string;
+    code: number | null;
+    signal: string | null;
+  }> {
     if (this.child.exitCode === null && this.child.signalCode === null)
       await once(this.child, 'close');
     native.close(this.#socket);

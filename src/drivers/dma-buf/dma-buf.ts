@@ -13,6 +13,7 @@ import {
   DMA_BUF_SYNC_RW,
   DMA_BUF_SYNC_VALID_FLAGS_MASK,
   DMA_BUF_SYNC_WRITE,
+  dma_buf_ioctls,
   dma_buf_sync,
   O_ACCMODE,
   O_CLOEXEC,
@@ -209,6 +210,8 @@ const SEEK_SET = 0;
 const SEEK_END = 2;
 
 const dmaBufFops: FileOperations = {
+  ioctls: dma_buf_ioctls,
+
   /** Only to learn the size: to the start, or to the end, with offset 0. */
   llseek(file, offset, whence) {
     if (offset !== 0 || (whence !== SEEK_SET && whence !== SEEK_END)) throw errno('EINVAL');

@@ -9,6 +9,7 @@ import {
   DMA_HEAP_VALID_FD_FLAGS,
   DMA_HEAP_VALID_HEAP_FLAGS,
   dma_heap_allocation_data,
+  dma_heap_ioctls,
   IOC_IN,
   IOC_OUT,
   type View,
@@ -63,6 +64,8 @@ export function dmaHeapAdd(kernel: Kernel, info: DmaHeapExportInfo): DmaHeap {
 const requests = [DMA_HEAP_IOCTL_ALLOC];
 
 const dmaHeapFops: CharDeviceOperations = {
+  ioctls: dma_heap_ioctls,
+
   ioctl(file, request, arg, task) {
     const known = requests[_IOC_NR(request)];
     if (known === undefined) throw errno('EINVAL');

@@ -11,6 +11,7 @@ import {
   udmabuf_create,
   udmabuf_create_item,
   udmabuf_create_list,
+  udmabuf_ioctls,
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
@@ -60,6 +61,8 @@ export function udmabufInit(kernel: Kernel): void {
 }
 
 const udmabufFops: CharDeviceOperations = {
+  ioctls: udmabuf_ioctls,
+
   ioctl(_file, request, arg, task) {
     switch (request) {
       case UDMABUF_CREATE: {

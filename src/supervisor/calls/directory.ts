@@ -156,4 +156,3 @@ function pack(entries: Entry[], from: number, room: number): { bytes: Uint8Array
   }
   return { bytes: Buffer.concat(records), count: records.length };
 }
-

@@ -1,7 +1,8 @@
 /** Calls on descriptors: ioctl, lseek and what else a memfd would answer otherwise than Linux's file. */
+
+import { O_PATH } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
 import type { File } from '../../fs/file.js';
-import { O_PATH } from '../../../ioctl/index.js';
 import type { Call, Handler } from '../call.js';
 import { CONTINUE } from '../call.js';
 

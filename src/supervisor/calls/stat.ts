@@ -91,7 +91,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   function readlink(call: Call, dirfd: number, path: number, into: number, size: number): Answer {
     const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), false);
     if (size <= 0) return CONTINUE;
-    const target = found && targetOf(call, found);
+    const target = found && targetOf(found);
     if (target === undefined) return CONTINUE;
     if (typeof target === 'number') return target;
     const bytes = Buffer.from(target).subarray(0, size);
@@ -99,7 +99,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     return bytes.length;
   }
 
-  function targetOf(call: Call, found: Found): string | number | undefined {
+  function targetOf(found: Found): string | number | undefined {
     switch (found.kind) {
       case 'error':
         return -Errno[found.code];
@@ -147,8 +147,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     fstat: (call) => statFd(call, call.int(0), call.arg(1), packStat),
     newfstatat: (call) =>
       statPath(call, call.int(0), call.arg(1), call.int(3), call.arg(2), packStat),
-    statx: (call) =>
-      statPath(call, call.int(0), call.arg(1), call.int(2), call.arg(4), packStatx),
+    statx: (call) => statPath(call, call.int(0), call.arg(1), call.int(2), call.arg(4), packStatx),
     access: (call) => access(call, AT_FDCWD, call.arg(0), call.int(1), 0),
     faccessat: (call) => access(call, call.int(0), call.arg(1), call.int(2), 0),
     faccessat2: (call) => access(call, call.int(0), call.arg(1), call.int(2), call.int(3)),

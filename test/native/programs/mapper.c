@@ -98,7 +98,7 @@ int main(int argc, char **argv) {
     sigaddset(&blocked, SIGUSR2);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     if (!strcmp(mode, "timer")) {
-        struct sigaction action = {.sa_handler = on_tick};
+        struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
         struct itimerval every = {{0, 1000}, {0, 1000}};
         sigaction(SIGALRM, &action, NULL);
         setitimer(ITIMER_REAL, &every, NULL);

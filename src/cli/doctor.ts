@@ -1,0 +1,162 @@
+/** `dmabuf-shim doctor`: whether this machine can run programs under the shim. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Kernel } from '../kernel.js';
+import { native } from '../native.js';
+import { UnsupportedMachineError } from '../supervisor/spawn.js';
+import { UsageError } from './usage.js';
+
+const USAGE = `Usage: dmabuf-shim doctor
+
+Tries what programs under "dmabuf-shim run" need, says what is missing, and what to do about it.
+The exit status is 0 if programs can be run, 1 if not.
+`;
+
+interface Finding {
+  what: string;
+  /** Without it programs cannot be run (`no`), or something is slower or missing (`weak`). */
+  state: 'ok' | 'weak' | 'no';
+  detail: string;
+  remedy?: string;
+}
+
+export async function doctor(args: string[]): Promise<number> {
+  if (help(args)) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const findings = [...inspect(), ...(await attempt())];
+  process.stdout.write(findings.map(format).join(''));
+  const able = findings.every(({ state }) => state !== 'no');
+  process.stdout.write(
+    able ? 'Programs can be run here.\n' : 'Programs cannot be run here; kernel.sys in Node can.\n',
+  );
+  return able ? 0 : 1;
+}
+
+function help(args: string[]): boolean | undefined {
+  try {
+    return parseArgs({ args, options: { help: { type: 'boolean', short: 'h' } } }).values.help;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** What `run` prints when the machine forbids it. */
+export function explain(): string {
+  const bad = inspect().filter(({ state }) => state === 'no');
+  const seen = bad.map(format).join('');
+  return `${seen}Try "dmabuf-shim doctor" for all that programs need here. In a container, its seccomp
+profile may be the reason: docker run --security-opt seccomp=unconfined, or a profile that allows
+seccomp, process_vm_readv, process_vm_writev, pidfd_getfd and ptrace. Node programs can use
+kernel.sys, which needs none of this.
+`;
+}
+
+function format({ state, what, detail, remedy }: Finding): string {
+  const line = `${state.padEnd(5)}${what}: ${detail}\n`;
+  return remedy && state !== 'ok' ? `${line}     ${remedy}\n` : line;
+}
+
+/** What can be seen without starting anything. */
+function inspect(): Finding[] {
+  return [kernelRelease(), notification(), yama(), inotify(), compiler()];
+}
+
+function kernelRelease(): Finding {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  const atLeast = (a: number, b: number) => major > a || (major === a && minor >= b);
+  const what = 'kernel';
+  const detail = `Linux ${release()}`;
+  if (!atLeast(5, 14))
+    return { what, state: 'no', detail, remedy: 'Linux 5.14 or later is needed.' };
+  if (!atLeast(5, 19)) {
+    const remedy = 'Before Linux 5.19 a signal may make a served call run twice.';
+    return { what, state: 'weak', detail, remedy };
+  }
+  if (!atLeast(6, 6)) {
+    return { what, state: 'weak', detail, remedy: 'From Linux 6.6 on calls are answered faster.' };
+  }
+  return { what, state: 'ok', detail };
+}
+
+function notification(): Finding {
+  const what = 'seccomp user notification';
+  const sizes = native.notifSizes();
+  if (typeof sizes !== 'number') return { what, state: 'ok', detail: 'there' };
+  const remedy = 'It needs CONFIG_SECCOMP_FILTER, and a sandbox that does not forbid seccomp(2).';
+  return { what, state: 'no', detail: `seccomp(2) fails with errno ${-sizes}`, remedy };
+}
+
+function yama(): Finding {
+  const what = 'ptrace';
+  let scope = 0;
+  try {
+    scope = Number(readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'utf8'));
+  } catch {
+    // No Yama: nothing is forbidden.
+  }
+  if (scope < 2 || process.getuid?.() === 0) {
+    return { what, state: 'ok', detail: `kernel.yama.ptrace_scope ${scope}` };
+  }
+  const remedy = 'sysctl kernel.yama.ptrace_scope=1, or run as root.';
+  return { what, state: 'no', detail: `kernel.yama.ptrace_scope ${scope}`, remedy };
+}
+
+function inotify(): Finding {
+  const limit = Number(readFileSync('/proc/sys/fs/inotify/max_user_watches', 'utf8'));
+  const what = 'live buffers at once';
+  const files = native.raiseNofile(2 ** 20);
+  const detail = `${Math.min(limit, files)} (inotify watches ${limit}, descriptors ${files})`;
+  const remedy = 'Raise fs.inotify.max_user_watches and ulimit -n if programs need more.';
+  return { what, state: Math.min(limit, files) < 1000 ? 'weak' : 'ok', detail, remedy };
+}
+
+function compiler(): Finding {
+  const what = 'C compiler';
+  const found = ['cc', 'gcc', 'clang'].find(
+    (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
+  );
+  if (found) return { what, state: 'ok', detail: found };
+  const remedy = 'Only needed to build dmabuf-shim anew (Debian: apt install gcc libc6-dev make).';
+  return { what, state: 'weak', detail: 'none', remedy };
+}
+
+/** Starts a program that looks for a node, and one that makes the supervisor use ptrace. */
+async function attempt(): Promise<Finding[]> {
+  using kernel = new Kernel();
+  const findings: Finding[] = [];
+  const tries: [what: string, script: string, remedy: string][] = [
+    [
+      'a program sees a node',
+      'test -c /dev/dma_heap/system',
+      'process_vm_readv(2) or pidfd_getfd(2) is forbidden here (a container needs SYS_PTRACE).',
+    ],
+    [
+      'a call can be made in a program',
+      'cd /dev/dma_heap && test -c system',
+      'ptrace(2) is forbidden here: /dev/udmabuf cannot be mapped (a container needs SYS_PTRACE).',
+    ],
+  ];
+  for (const [what, script, remedy] of tries) {
+    try {
+      const child = kernel.spawn('/bin/sh', ['-c', script], { stdio: 'ignore' });
+      const status = await new Promise<number | null>((resolve, reject) => {
+        child.on('exit', resolve);
+        child.on('error', reject);
+      });
+      findings.push(
+        status === 0
+          ? { what, state: 'ok', detail: 'tried' }
+          : { what, state: 'no', detail: 'it does not', remedy },
+      );
+    } catch (error) {
+      if (!(error instanceof UnsupportedMachineError)) throw error;
+      findings.push({ what, state: 'no', detail: error.message, remedy });
+      break;
+    }
+  }
+  return findings;
+}

@@ -1,0 +1,34 @@
+import { parseArgs } from 'node:util';
+import { Kernel } from '../kernel.js';
+import { kernelVersion } from './options.js';
+import { UsageError } from './usage.js';
+
+const USAGE = `Usage: dmabuf-shim ls [--kernel VERSION]
+
+Lists the device nodes that programs see, a line each: the name as --devices takes it, the device
+number, and the path.
+`;
+
+export function ls(args: string[]): number {
+  const { values } = parse(args);
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  using kernel = new Kernel(kernelVersion(values.kernel));
+  for (const { name, major, minor } of kernel.charDevices) {
+    process.stdout.write(`${name.padEnd(20)} ${`${major}:${minor}`.padEnd(8)} /dev/${name}\n`);
+  }
+  return 0;
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: { kernel: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

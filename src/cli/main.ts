@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/** The command line: `dmabuf-shim SUBCOMMAND …`; a file each. */
+import { UsageError } from './usage.js';
+
+const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
+
+  run [options] -- PROGRAM [arguments]   run a program that sees /dev/dma_heap, /dev/udmabuf …
+  ls                                     list the device nodes that there are
+  doctor                                 say whether this machine can run programs, and what to do if not
+  demo [picture.png]                     camera, filter and display share frames of a picture
+
+"dmabuf-shim COMMAND --help" says more.
+`;
+
+/** A subcommand takes its arguments and gives the exit status. */
+type Command = (args: string[]) => number | Promise<number>;
+
+// Each is loaded when it is asked for: what `run` does not need must not delay its program.
+const commands: Record<string, () => Promise<Command>> = {
+  run: async () => (await import('./run.js')).run,
+  ls: async () => (await import('./ls.js')).ls,
+  doctor: async () => (await import('./doctor.js')).doctor,
+  demo: async () => (await import('./demo.js')).demo,
+};
+
+async function main([name, ...args]: string[]): Promise<number> {
+  if (name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const load = name === undefined ? undefined : commands[name];
+  if (!load) {
+    const what = name === undefined ? 'no command given' : `no command "${name}"`;
+    process.stderr.write(`dmabuf-shim: ${what}\n\n${USAGE}`);
+    return 2;
+  }
+  try {
+    const command = await load();
+    return await command(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`dmabuf-shim ${name}: ${error.message}\n`);
+    return 2;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

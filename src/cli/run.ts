@@ -1,0 +1,198 @@
+/** `dmabuf-shim run`: a program under a kernel of its own. */
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Kernel } from '../kernel.js';
+import { native } from '../native.js';
+import { formatRecord } from '../printk.js';
+import { UnsupportedMachineError } from '../supervisor/spawn.js';
+import { kernelVersion } from './options.js';
+import { UsageError } from './usage.js';
+
+const USAGE = `Usage: dmabuf-shim run [options] [--] PROGRAM [arguments]
+
+Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls" lists.
+
+  --kernel VERSION    behave as this Linux version: 6.1 or 6.12 (default)
+  --devices LIST      only these nodes, by the names that ls shows: dma_heap/system,udmabuf
+  --exact             also read, write and every ioctl exactly as Linux (costs the program time)
+  --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them
+  --verbose           the kernel log on stderr
+  --help              this text
+
+The exit status is PROGRAM's; 126 or 127 if it cannot be started, 125 if this machine cannot run it,
+2 for a wrong option.
+`;
+
+interface Options {
+  kernel?: string;
+  devices?: string;
+  exact?: boolean;
+  trace?: true | string;
+  verbose?: boolean;
+  help?: boolean;
+}
+
+export async function run(args: string[]): Promise<number> {
+  const { options, program } = parse(args);
+  if (options.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const [command, ...rest] = program;
+  if (command === undefined) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
+  using kernel = makeKernel(options);
+  const stopTracing = await startTracing(kernel, options.trace);
+  let child: ChildProcess;
+  try {
+    const stdio = 'inherit';
+    child = kernel.spawn(command, rest, { stdio, exact: options.exact ?? false });
+  } catch (error) {
+    if (!(error instanceof UnsupportedMachineError)) throw error;
+    const { explain } = await import('./doctor.js');
+    process.stderr.write(`dmabuf-shim run: ${error.message}\n${explain()}`);
+    return 125;
+  }
+  try {
+    return await finish(child, kernel);
+  } finally {
+    stopTracing();
+  }
+}
+
+function makeKernel(options: Options): Kernel {
+  const devices = options.devices?.split(',').map((name) => name.replace(/^\/dev\//, ''));
+  try {
+    const kernel = new Kernel({ ...kernelVersion(options.kernel), ...(devices && { devices }) });
+    if (options.verbose) {
+      kernel.log.console = (record) => writeLine(2, formatRecord(record));
+    }
+    return kernel;
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** Gives the function that ends it. */
+async function startTracing(kernel: Kernel, trace: true | string | undefined): Promise<() => void> {
+  if (trace === undefined) return () => {};
+  const { CallTracer } = await import('../supervisor/trace.js');
+  let fd = 2;
+  try {
+    if (trace !== true) fd = openSync(trace, 'w');
+  } catch (error) {
+    throw new UsageError(`cannot write the trace: ${(error as Error).message}`);
+  }
+  kernel.tracer = new CallTracer({ write: (line) => writeLine(fd, line) });
+  return () => {
+    kernel.tracer = undefined;
+    if (fd !== 2) closeSync(fd);
+  };
+}
+
+/** Written at once and in order with what the program writes itself. */
+function writeLine(fd: number, line: string): void {
+  try {
+    writeSync(fd, `${line}\n`);
+  } catch {
+    // Nobody reads it any more, or the disk is full: no reason to end somebody's program.
+  }
+}
+
+/** Signals that are passed on; what the terminal sends reaches the program without our help. */
+const FORWARDED: NodeJS.Signals[] = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGTERM',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+];
+/** si_code of a signal that a process sent; the kernel itself, for a terminal, has a positive one. */
+const SI_USER = 0;
+
+/** Waits for the program; the exit status, or the same death if a signal ended it. */
+async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
+  const numbers = FORWARDED.map((name) => constants.signals[name]);
+  const signals = native.watchSignals(numbers, (signal, code) => {
+    if (gone) dieOf(signal);
+    else if (code <= SI_USER) child.kill(signal);
+  });
+  signals.unref();
+  let gone = false;
+  const [status, signal] = await new Promise<[number, NodeJS.Signals | null]>((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      process.stderr.write(`dmabuf-shim run: ${describe(error)}\n`);
+      resolve([error.code === 'ENOENT' ? 127 : 126, null]);
+    });
+    child.on('exit', (code, by) => resolve([code ?? 1, by]));
+  });
+  gone = true;
+  // What it left running needs us still: without an answer their every open(2) would fail.
+  await kernel.idle();
+  if (signal !== null) dieOf(constants.signals[signal]);
+  signals.close();
+  return status;
+
+  function dieOf(number: number): void {
+    signals.close();
+    native.raiseDefault(number);
+  }
+}
+
+function describe(error: NodeJS.ErrnoException): string {
+  const { path, code } = error;
+  if (code === 'ENOENT') return `${path}: no such program`;
+  if (code === 'EACCES') return `${path}: may not be executed`;
+  return `${path}: ${error.message}`;
+}
+
+/** Options up to `--` or the first argument that is none: what follows is the program's. */
+function parse(args: string[]): { options: Options; program: string[] } {
+  const options: Options = {};
+  const end = args.indexOf('--');
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    if (arg === '--') return { options, program: args.slice(i + 1) };
+    if (!arg.startsWith('-')) return { options, program: args.slice(i) };
+    const equals = arg.indexOf('=');
+    const name = equals < 0 ? arg : arg.slice(0, equals);
+    const attached = equals < 0 ? undefined : arg.slice(equals + 1);
+    const value = () => {
+      const given = attached ?? args[++i];
+      if (given === undefined || given === '--') throw new UsageError(`${name} takes a value`);
+      return given;
+    };
+    const alone = () => {
+      if (attached !== undefined) throw new UsageError(`${name} takes no value`);
+      return true;
+    };
+    switch (name) {
+      case '--kernel':
+        options.kernel = value();
+        break;
+      case '--devices':
+        options.devices = value();
+        break;
+      case '--trace':
+        // A file only where it cannot be the program: before "--".
+        options.trace = attached ?? (i + 1 < end && !args[i + 1]?.startsWith('-') ? value() : true);
+        break;
+      case '--exact':
+        options.exact = alone();
+        break;
+      case '--verbose':
+        options.verbose = alone();
+        break;
+      case '--help':
+      case '-h':
+        options.help = alone();
+        break;
+      default:
+        throw new UsageError(`no option ${name} (see dmabuf-shim run --help)`);
+    }
+  }
+  return { options, program: [] };
+}

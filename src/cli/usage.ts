@@ -1,0 +1,7 @@
+/** A wrong option or argument: its message is all that the user needs; the exit status is 2. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}

@@ -1,0 +1,85 @@
+/** Running programs under a kernel, and looking at what they leave behind. */
+import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import { expect, onTestFinished } from 'vitest';
+import {
+  dmaBufList,
+  Kernel,
+  type KernelOptions,
+  type SpawnProgramOptions,
+} from '../src/index.js';
+
+export interface Run {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  kernel: Kernel;
+}
+
+export interface RunOptions extends SpawnProgramOptions {
+  /** What the program reads from its standard input. */
+  input?: string;
+}
+
+/** A kernel that is closed at the end of the test. */
+export function testKernel(options: KernelOptions = {}): Kernel {
+  const kernel = new Kernel(options);
+  onTestFinished(() => kernel.close());
+  return kernel;
+}
+
+/** Runs a program to its end, under a kernel that is there or one made for it. */
+export async function run(
+  kernelOrOptions: Kernel | KernelOptions,
+  command: string,
+  args: readonly string[] = [],
+  { input, ...options }: RunOptions = {},
+): Promise<Run> {
+  const kernel =
+    kernelOrOptions instanceof Kernel ? kernelOrOptions : testKernel(kernelOrOptions);
+  const child = kernel.spawn(command, args, options);
+  onTestFinished(() => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdin?.on('error', () => {}).end(input);
+  const [status, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return { status, signal, stdout, stderr, kernel };
+}
+
+/** How many buffers of a kernel live. */
+export function liveBuffers(kernel: Kernel): number {
+  kernel.releases.drain();
+  return dmaBufList(kernel).size;
+}
+
+const PATIENCE = 10_000;
+
+/** Waits until `condition` answers something, and fails with `what` when it does not in time. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false,
+  patience = PATIENCE,
+): Promise<T> {
+  const deadline = performance.now() + patience;
+  for (;;) {
+    const answer = condition();
+    if (answer !== undefined && answer !== false) return answer as T;
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${patience} ms`);
+    await setImmediate();
+  }
+}
+
+/** Every buffer goes, and so does the memory that it took. */
+export async function expectNothingLeft(kernel: Kernel): Promise<void> {
+  await until('all buffers go', () => liveBuffers(kernel) === 0);
+  expect(kernel.memory.used).toBe(0);
+}
