@@ -10,6 +10,7 @@
 #include "napi_util.h"
 #include "tracee.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -89,6 +90,17 @@ static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *call
     return 0;
 }
 
+/*
+ * Every stop would send us SIGCHLD, and libuv's handler costs more than the stop. The end of a child
+ * is told all the same. Answers whether there is something to restore.
+ */
+static bool hush_stops(struct sigaction *before) {
+    if (sigaction(SIGCHLD, NULL, before) || before->sa_flags & SA_NOCLDSTOP) return false;
+    struct sigaction hushed = *before;
+    hushed.sa_flags |= SA_NOCLDSTOP;
+    return sigaction(SIGCHLD, &hushed, NULL) == 0;
+}
+
 static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, struct call *calls,
                   size_t count) {
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
@@ -100,11 +112,14 @@ static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, st
         int gone = still_waits(listener, notif->id);
         return gone ? gone : error;
     }
+    struct sigaction before;
+    bool hushed = hush_stops(&before);
     error = leave_call(listener, notif->id, tid) ? at_stop(tid, &notif->data, calls, count) : -ESRCH;
     if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
         tracee_reap(tid);
-        return -ESRCH;
+        error = -ESRCH;
     }
+    if (hushed) sigaction(SIGCHLD, &before, NULL);
     return error;
 }
 

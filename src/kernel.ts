@@ -5,6 +5,7 @@ import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
+import { Pins } from './mm/pin.js';
 import { PageAllocator } from './mm/page_alloc.js';
 import { formatRecord, KernelLog } from './printk.js';
 import { spawn } from './supervisor/spawn.js';
@@ -47,6 +48,8 @@ export class Kernel {
   readonly files = new FileTable();
   /** @internal */
   readonly releases = new ReleaseWatch();
+  /** @internal */
+  readonly pins = new Pins(this.releases);
   readonly charDevices = new CharDevices(this);
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
@@ -134,7 +137,6 @@ export class Kernel {
     this.#supervisor?.close();
     this.#supervisor = undefined;
     this.releases.close();
-    for (const file of this.files) file.memory.close();
   }
 
   [Symbol.dispose](): void {

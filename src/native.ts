@@ -44,7 +44,8 @@ export interface Native {
   write(fd: number, buffer: Uint8Array): number;
   lseek(fd: number, offset: number, whence: number): number;
   ftruncate(fd: number, length: number): number;
-  /** `arg`: bytes to point at, or the argument itself (number, bigint; null is 0). */
+  /** `arg`: bytes to point at (-EFAULT if fewer than the request's size says), or the argument itself
+   *  (number, bigint; null is 0). */
   ioctl(fd: number, request: number, arg: Uint8Array | number | bigint | null): number;
   /** poll(2) on `struct pollfd[]` in `fds` (8 bytes each: s32 fd, s16 events, s16 revents). */
   poll(fds: Uint8Array, timeoutMs: number): number;
@@ -112,7 +113,10 @@ export interface Native {
   /** epoll_pwait2(2) (epoll_wait where the kernel lacks it): pairs (data, events) into `out`. */
   epollWait(epfd: number, out: Uint32Array, timeoutNs: number): number;
   eventfd(initial: number, flags: number): number;
-  /** Calls back on the event loop whenever `fd` is readable (level-triggered). */
+  /**
+   * Calls back on the event loop whenever `fd` is readable (level-triggered). The descriptor becomes
+   * non-blocking, for all who share it. Throws (with `code`, `errno`) what cannot be watched.
+   */
   watchFd(fd: number, callback: () => void): FdWatch;
 
   // --- other processes -------------------------------------------------------------------------
@@ -165,7 +169,7 @@ export interface Native {
    * Lets the thread `tid`, which waits in the notification `notif`, make system calls of our choosing
    * instead of its own, and then continue as if its own had returned `results[0]`, or the first
    * failure. Answers 0, or -errno if the thread could not be seized (-EPERM: another tracer has it)
-   * or went away (-ESRCH); the notification is then unanswered.
+   * or went away (-ESRCH); the notification is then unanswered. `results` of calls not made: -ECANCELED.
    */
   injectCalls(
     listener: number,
@@ -179,7 +183,7 @@ export interface Native {
   /**
    * sigaction(SA_SIGINFO) for `signals`; calls back on the event loop with the signal, `si_code`
    * (SI_USER is 0, SI_KERNEL, as a terminal's Ctrl-C has it, is 0x80) and the sender's pid. Closing
-   * the watch restores the default actions. At most one such watch a process.
+   * the watch restores the default actions. At most one such watch a process: EBUSY is thrown.
    */
   watchSignals(
     signals: number[],

@@ -20,6 +20,8 @@ export interface Run {
 export interface RunOptions extends SpawnProgramOptions {
   /** What the program reads from its standard input. */
   input?: string;
+  /** Of what it prints; UTF-8 by default. */
+  encoding?: BufferEncoding;
 }
 
 /** A kernel that is closed at the end of the test. */
@@ -34,7 +36,7 @@ export async function run(
   kernelOrOptions: Kernel | KernelOptions,
   command: string,
   args: readonly string[] = [],
-  { input, ...options }: RunOptions = {},
+  { input, encoding = 'utf8', ...options }: RunOptions = {},
 ): Promise<Run> {
   const kernel =
     kernelOrOptions instanceof Kernel ? kernelOrOptions : testKernel(kernelOrOptions);
@@ -44,10 +46,10 @@ export async function run(
   });
   let stdout = '';
   let stderr = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding(encoding).on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding(encoding).on('data', (text: string) => {
     stderr += text;
   });
   child.stdin?.on('error', () => {}).end(input);

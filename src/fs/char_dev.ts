@@ -106,12 +106,16 @@ export function openCharDevice(node: DeviceNode, task: Task, flags: number): Fil
 }
 
 /**
- * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. It
- * is one file for good, since nobody tells when such a descriptor is closed.
+ * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. Its
+ * descriptor is an ordinary one, as seccomp cannot hand over the other kind; see {@link isPathOnly}.
  */
 export function pathFile(node: DeviceNode, kernel: Kernel): File {
-  node.pathFile ??= nodeFile(node, kernel, {}, O_PATH);
-  return node.pathFile;
+  return nodeFile(node, kernel, {}, O_PATH);
+}
+
+/** Whether a file was opened with O_PATH: whatever needs more than its name is EBADF. */
+export function isPathOnly(file: File): boolean {
+  return (file.f_flags & O_PATH) !== 0;
 }
 
 function nodeFile(node: DeviceNode, kernel: Kernel, f_op: FileOperations, flags: number): File {

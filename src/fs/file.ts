@@ -1,12 +1,10 @@
-import { constants } from 'node:fs';
-import type { IoctlTable } from '../../ioctl/index.js';
+import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
 import { ErrnoError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { Shmem } from '../mm/shmem.js';
+import { type MappableMemory, Shmem } from '../mm/shmem.js';
 import { native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
-import { HeldMemory } from './release.js';
 import type { DeviceNode } from './tree.js';
 import type { Wait } from './wait_queue.js';
 
@@ -15,14 +13,6 @@ export interface MemoryPiece {
   memory: MappableMemory;
   offset: number;
   length: number;
-}
-
-/** Memory that can be mapped into programs: the kernel's own, or a program's that the kernel holds. */
-export interface MappableMemory {
-  /** The kernel's own descriptor. */
-  readonly fd: number;
-  /** A new descriptor of it, for mapping: while it or the mapping lives, `inUse` is true. */
-  open(flags: number): number;
 }
 
 /** What mmap(2) asks for. */
@@ -47,6 +37,11 @@ export interface FileOperations {
   ioctls?: IoctlTable;
   /** Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. */
   mmap?(file: File, vma: Vma): MemoryPiece[];
+  /**
+   * FMODE_PREAD and FMODE_PWRITE: what reads and writes at a position gets as far as read(2) does;
+   * else it is ESPIPE.
+   */
+  positioned?: boolean;
   /** Missing: ESPIPE. */
   llseek?(file: File, offset: number, whence: number): number;
   /** Missing: always ready, and EPERM from epoll_ctl(2). What is ready now: POLLIN, POLLOUT … */
@@ -73,8 +68,6 @@ export interface FileInit {
   attributes: FileAttributes;
   /** What readlink(2) of /proc/PID/fd/N says. */
   link: () => string;
-  /** The memory that programs' descriptors are of; without it, `attributes.size` bytes are made. */
-  memory?: Shmem;
 }
 
 /**
@@ -85,29 +78,31 @@ export class File {
   readonly kernel: Kernel;
   readonly f_op: FileOperations;
   readonly attributes: FileAttributes;
+  /** What programs' descriptors are of. */
   readonly memory: Shmem;
   /** Gives what /proc/PID/fd/N points at. */
   readonly link: () => string;
   /** Free for the driver. */
   private_data: unknown;
-  /** How it was opened, for what is opened by path; O_RDWR for what a driver made. */
-  f_flags = constants.O_RDWR;
+  /** How it was opened: access mode and flags of open(2). */
+  f_flags = O_RDWR;
   /** What stands for it in programs' epoll instances, by the descriptor's number; closed with it. */
   readonly companions = new Map<number, number>();
   /** The kernel's own references; made with one. */
   #references = 1;
-  readonly #descriptors: HeldMemory;
+  /** Programs had it: they may have it still, until the inode ends. */
+  #handedOut = false;
+  /** What else keeps it: mappings of memory that is not its own. */
+  #holds = 0;
+  #ended = false;
 
-  /** ENOMEM when memory, descriptors or inotify watches run out. */
+  /** ENOMEM when memory or descriptors run out. */
   constructor(kernel: Kernel, init: FileInit) {
     this.kernel = kernel;
     this.f_op = init.f_op;
     this.attributes = init.attributes;
     this.link = init.link;
-    this.memory = init.memory ?? allocate(kernel, init.name, init.attributes.size);
-    this.#descriptors = new HeldMemory(kernel, this.memory, (held) => {
-      if (!held) this.#releaseIfUnused();
-    });
+    this.memory = allocate(kernel, init.name, init.attributes.size);
     kernel.files.add(this);
   }
 
@@ -116,24 +111,66 @@ export class File {
     return this.#references;
   }
 
-  /** get_file() */
-  get(): this {
+  /**
+   * get_file(). The first reference that the kernel takes of a file which only programs have needs to
+   * know where one of them has it: `task` at `fd`.
+   */
+  get(task?: Task, fd?: number): this {
+    if (this.#references === 0) {
+      if (!task || fd === undefined) throw new Error('a reference of a file that only programs hold');
+      this.memory.adopt(task.openDescriptor(fd, O_RDWR));
+    }
     this.#references++;
     return this;
   }
 
   /** fput() */
   put(): void {
-    this.#references--;
-    this.#releaseIfUnused();
+    if (--this.#references > 0) return;
+    this.memory.close();
+    if (!this.#handedOut) this.#end();
+  }
+
+  /** Keeps the file, though not its memory, until {@link unhold}. */
+  hold(): void {
+    this.#holds++;
+  }
+
+  unhold(): void {
+    if (--this.#holds === 0 && this.#ended) this.#end();
   }
 
   /**
-   * A descriptor for a program, of this process for now and close-on-exec. Whoever gets it holds the
-   * file until it and what was made of it are gone.
+   * Gives `use` a descriptor of this process's, for it to hand on to a program or to duplicate.
+   * `flags`: access mode, O_NONBLOCK and the like. The kernel has to hold a reference. ENOMEM when
+   * inotify watches run out.
    */
-  open(flags: number): number {
-    return this.#descriptors.open(flags);
+  lend<T>(flags: number, use: (fd: number) => T): T {
+    if (!this.#handedOut) {
+      this.#watch();
+      this.#handedOut = true;
+    }
+    // The kernel's own descriptor is as good as another, but for its access mode.
+    if ((flags & ~O_CLOEXEC) === O_RDWR) return use(this.memory.fd);
+    const fd = this.memory.open(flags);
+    try {
+      return use(fd);
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  #watch(): void {
+    try {
+      this.kernel.releases.watchInode(this.memory.fd, () => this.#end());
+    } catch (error) {
+      if (!(error instanceof ErrnoError)) throw error;
+      this.kernel.printk(
+        KERN_ERR,
+        `dmabuf-shim: cannot watch another file (${error.code}): raise fs.inotify.max_user_watches`,
+      );
+      throw errno('ENOMEM');
+    }
   }
 
   /** For an open(2) that failed half way: gone without `release`, as the driver never saw it opened. */
@@ -142,32 +179,24 @@ export class File {
     this.memory.close();
   }
 
-  #releaseIfUnused(): void {
-    if (this.#references > 0 || this.#descriptors.held) return;
+  /** The memory is gone, or was never given to anybody. */
+  #end(): void {
+    this.#ended = true;
+    if (this.#holds > 0) return;
     this.kernel.files.delete(this);
     this.f_op.release?.(this);
     for (const companion of this.companions.values()) native.close(companion);
-    this.memory.close();
   }
 }
 
 function allocate(kernel: Kernel, name: string, size: number): Shmem {
   try {
-    return Shmem.create(name, size);
+    return new Shmem(name, size);
   } catch (error) {
-    if (error instanceof ErrnoError && (error.code === 'EMFILE' || error.code === 'ENFILE')) {
-      kernel.printk(
-        KERN_ERR,
-        `dmabuf-shim: no descriptor left (${error.code}) for another file: raise ulimit -n`,
-      );
-    }
-    throw outOfMemory(error);
+    if (!(error instanceof ErrnoError)) throw error;
+    kernel.printk(KERN_ERR, `dmabuf-shim: no memory or descriptor for another file (${error.code})`);
+    throw errno('ENOMEM');
   }
-}
-
-/** The kernel's own limits look like a lack of memory to a program. */
-function outOfMemory(error: unknown): unknown {
-  return error instanceof ErrnoError ? errno('ENOMEM') : error;
 }
 
 /** The open files by the inode behind their descriptors. */

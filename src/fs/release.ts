@@ -1,11 +1,13 @@
-import { ErrnoError, errno, orThrow } from '../errno.js';
-import type { Kernel } from '../kernel.js';
-import type { Shmem } from '../mm/shmem.js';
+import { readFileSync } from 'node:fs';
+import { orThrow } from '../errno.js';
 import { native } from '../native.js';
-import { KERN_ERR } from '../printk.js';
 
-const IN_CLOSE = 0x18;
 const IN_NONBLOCK = 0o4000;
+const IN_CLOSE = 0x18;
+/** Never happens to a memfd: the watch then reports nothing but its own end. */
+const IN_MOVE_SELF = 0x800;
+const IN_Q_OVERFLOW = 0x4000;
+const IN_IGNORED = 0x8000;
 /** sizeof(struct inotify_event) without a name, and inodes watched by themselves have none. */
 const EVENT_SIZE = 16;
 
@@ -15,128 +17,99 @@ const EVENT_SIZE = 16;
  */
 const LOOK_AGAIN = [1, 5, 25, 125];
 
-interface Watched {
-  memory: Shmem;
-  released: () => void;
-}
-
 /**
- * Tells when the last descriptor and the last mapping of a memory are gone, in any process. inotify
- * reports that some description was closed; the memory's locks say whether it was the last.
+ * Tells when programs let go of memory, in whatever process and by whatever means: close, munmap,
+ * exit, a message that is dropped. inotify knows: the watch of an unlinked inode ends when the last
+ * descriptor and mapping of it are gone.
  */
 export class ReleaseWatch {
   readonly fd: number;
-  readonly #watched = new Map<number, Set<Watched>>();
+  readonly #gone = new Map<number, () => void>();
+  /** What to ask when some description was closed; each answers whether it is done. */
+  readonly #closed = new Map<number, Set<() => boolean>>();
+  readonly #late = new Map<number, NodeJS.Timeout>();
   readonly #events = new Uint8Array(EVENT_SIZE * 256);
   readonly #view = new DataView(this.#events.buffer);
-  readonly #late = new Map<number, NodeJS.Timeout>();
 
   constructor() {
     this.fd = orThrow(native.inotifyInit(IN_NONBLOCK));
   }
 
-  get size(): number {
-    return this.#watched.size;
+  /**
+   * Calls `gone`, once, when nobody has the inode behind `fd` any more: that takes `fd` itself to be
+   * closed too. ENOSPC when the user's inotify watches are used up.
+   */
+  watchInode(fd: number, gone: () => void): void {
+    this.#gone.set(this.#addWatch(fd, IN_MOVE_SELF), gone);
   }
 
-  /** `released` is called once. ENOSPC when the user's inotify watches are used up. */
-  add(memory: Shmem, released: () => void): void {
-    const wd = orThrow(native.inotifyAddWatch(this.fd, `/proc/self/fd/${memory.fd}`, IN_CLOSE));
-    const watched = this.#watched.get(wd);
-    if (watched) watched.add({ memory, released });
-    else this.#watched.set(wd, new Set([{ memory, released }]));
+  /** Calls `check` after any description of the inode behind `fd` was closed, until it answers true. */
+  watchCloses(fd: number, check: () => boolean): void {
+    const wd = this.#addWatch(fd, IN_CLOSE);
+    const checks = this.#closed.get(wd);
+    if (checks) checks.add(check);
+    else this.#closed.set(wd, new Set([check]));
+  }
+
+  #addWatch(fd: number, mask: number): number {
+    return orThrow(native.inotifyAddWatch(this.fd, `/proc/self/fd/${fd}`, mask));
   }
 
   /** Handles what has been reported so far. */
   drain(): void {
-    for (;;) {
-      const n = native.read(this.fd, this.#events);
-      for (let at = 0; at < n; at += EVENT_SIZE) {
-        const mask = this.#view.getUint32(at + 4, true);
-        if (mask & IN_CLOSE) this.#check(this.#view.getInt32(at, true), 0);
+    let length: number;
+    do {
+      length = native.read(this.fd, this.#events);
+      for (let at = 0; at < length; at += EVENT_SIZE) {
+        this.#handle(this.#view.getInt32(at, true), this.#view.getUint32(at + 4, true));
       }
-      if (n < this.#events.length) break;
-    }
+    } while (length === this.#events.length);
     for (const wd of [...this.#late.keys()]) this.#check(wd, 0);
   }
 
+  #handle(wd: number, mask: number): void {
+    if (mask & IN_Q_OVERFLOW) this.#recover();
+    if (mask & IN_CLOSE) this.#check(wd, 0);
+    if (mask & IN_IGNORED) this.#end(wd);
+  }
+
+  #end(wd: number): void {
+    this.#closed.delete(wd);
+    const gone = this.#gone.get(wd);
+    this.#gone.delete(wd);
+    gone?.();
+  }
+
   #check(wd: number, attempt: number): void {
-    const all = this.#watched.get(wd);
-    if (!all) return;
     clearTimeout(this.#late.get(wd));
     this.#late.delete(wd);
-    for (const watched of all) {
-      if (watched.memory.inUse) continue;
-      all.delete(watched);
-      if (all.size === 0) {
-        this.#watched.delete(wd);
-        // The watch of a memory of ours ends when that is closed, which is what happens next.
-        if (watched.memory.foreign) native.inotifyRmWatch(this.fd, wd);
-      }
-      watched.released();
-    }
-    if (all.size > 0 && attempt < LOOK_AGAIN.length) {
+    const checks = this.#closed.get(wd);
+    if (!checks) return;
+    for (const check of checks) if (check()) checks.delete(check);
+    if (checks.size === 0) {
+      this.#closed.delete(wd);
+      native.inotifyRmWatch(this.fd, wd);
+    } else if (attempt < LOOK_AGAIN.length) {
       const timer = setTimeout(() => this.#check(wd, attempt + 1), LOOK_AGAIN[attempt]);
       this.#late.set(wd, timer.unref());
     }
   }
 
+  /** Reports were lost (fs.inotify.max_queued_events): what is not watched any more has ended. */
+  #recover(): void {
+    const fdinfo = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1');
+    const alive = new Set<number>();
+    for (const [, wd] of fdinfo.matchAll(/^inotify wd:([0-9a-f]+)/gm)) {
+      alive.add(Number.parseInt(wd as string, 16));
+    }
+    for (const wd of [...this.#gone.keys()]) if (!alive.has(wd)) this.#end(wd);
+    for (const wd of [...this.#closed.keys()]) this.#check(wd, 0);
+  }
+
   close(): void {
     for (const timer of this.#late.values()) clearTimeout(timer);
-    this.#watched.clear();
+    this.#gone.clear();
+    this.#closed.clear();
     native.close(this.fd);
-  }
-}
-
-/** A memory, and whether any program holds it. */
-export class HeldMemory {
-  readonly memory: Shmem;
-  readonly #kernel: Kernel;
-  readonly #changed: (held: boolean) => void;
-  #held = false;
-
-  /** `changed` is called with true when the first program gets hold of it, with false after the last. */
-  constructor(kernel: Kernel, memory: Shmem, changed: (held: boolean) => void) {
-    this.#kernel = kernel;
-    this.memory = memory;
-    this.#changed = changed;
-  }
-
-  get held(): boolean {
-    return this.#held;
-  }
-
-  /** The kernel's own descriptor. */
-  get fd(): number {
-    return this.memory.fd;
-  }
-
-  /**
-   * A descriptor for a program, of this process for now and close-on-exec. Whoever gets it holds the
-   * memory until it, and all that was duplicated from and mapped through it, is gone. ENOMEM.
-   */
-  open(flags: number): number {
-    if (!this.#held) {
-      this.#watch();
-      this.#held = true;
-      this.#changed(true);
-    }
-    return this.memory.open(flags);
-  }
-
-  #watch(): void {
-    try {
-      this.#kernel.releases.add(this.memory, () => {
-        this.#held = false;
-        this.#changed(false);
-      });
-    } catch (error) {
-      if (!(error instanceof ErrnoError)) throw error;
-      this.#kernel.printk(
-        KERN_ERR,
-        `dmabuf-shim: cannot watch another buffer (${error.code}): raise fs.inotify.max_user_watches`,
-      );
-      throw errno('ENOMEM');
-    }
   }
 }

@@ -42,8 +42,8 @@ export function statNode(node: TreeNode, path: string, fields: Float64Array): Fl
   } else if (node instanceof Directory) {
     const children = [...node.entries()];
     fields[Stat.nlink] = 2 + children.filter(([, child]) => child instanceof Directory).length;
-    // As tmpfs counts: 20 bytes an entry, with "." and "..".
-    fields[Stat.size] = 20 * (2 + children.length);
+    // As tmpfs counts: 20 bytes an entry, with "." and "..". sysfs and debugfs do not.
+    fields[Stat.size] = path.startsWith('/sys/') ? 0 : 20 * (2 + children.length);
   }
   for (const time of [Stat.atimeSec, Stat.mtimeSec, Stat.ctimeSec]) {
     fields[time] = Math.floor(node.time / 1000);

@@ -3,7 +3,6 @@
  * show its devices and buffers. What is not in it is the machine's own.
  */
 import type { CharDevice } from './char_dev.js';
-import type { File } from './file.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
@@ -84,8 +83,6 @@ export class DynamicDirectory extends Directory {
 export class DeviceNode extends Inode {
   readonly mode: number;
   readonly device: CharDevice;
-  /** What O_PATH descriptors of the node are of, from the first one on. */
-  pathFile: File | undefined;
 
   constructor(device: CharDevice) {
     super();

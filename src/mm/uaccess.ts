@@ -36,7 +36,7 @@ export class ProcessMemory implements UserMemory {
 
   readSome(address: number, into: Uint8Array): number {
     const n = native.processVmReadv(this.#pid, address, into, 0, into.length);
-    return n < 0 ? 0 : n;
+    return Math.max(n, 0);
   }
 }
 

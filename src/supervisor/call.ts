@@ -79,9 +79,7 @@ export class Call {
     return copy;
   }
 
-  /**
-   * Puts a descriptor of ours into the caller's table, and closes ours. EMFILE when the table is full.
-   */
+  /** Puts a descriptor of ours into the caller's table. EMFILE when that is full. */
   addFd(fd: number, cloexec: boolean): number {
     return this.#addFd(fd, cloexec, 0);
   }
@@ -92,11 +90,18 @@ export class Call {
     return ANSWERED;
   }
 
+  /** The same with a descriptor (or a negative errno) that was made for this alone. */
+  answerNewFd(fd: number, cloexec: boolean): typeof ANSWERED {
+    try {
+      return this.answerFd(orThrow(fd), cloexec);
+    } finally {
+      native.close(fd);
+    }
+  }
+
   #addFd(fd: number, cloexec: boolean, flags: number): number {
     const fdFlags = cloexec ? 0o2000000 : 0;
-    const answer = native.notifAddfd(this.listener, this.#notif, fd, flags, 0, fdFlags);
-    native.close(fd);
-    return orThrow(answer);
+    return orThrow(native.notifAddfd(this.listener, this.#notif, fd, flags, 0, fdFlags));
   }
 
   /** Sends an answer. That the caller is gone by now is no error. */

@@ -34,8 +34,6 @@ export const INJECTED_MMAP = 0xdb0f;
 
 const MAP_ANONYMOUS = 0x20;
 const MAP_DENYWRITE = 0x800;
-const F_ADD_SEALS = 1033;
-const F_GET_SEALS = 1034;
 const FIONREAD = 0x541b;
 const TTY_TYPE = 0x5400;
 const SOCKET_TYPE = 0x8900;
@@ -85,8 +83,16 @@ const EXACT = [
   'preadv2',
   'pwritev2',
   'sendfile',
+  'splice',
   'copy_file_range',
+  'sync_file_range',
+  'readahead',
 ] as const;
+
+/** <fcntl.h>: F_ADD_SEALS, F_GET_SEALS. */
+const FCNTL = [1033, 1034];
+/** F_GETFL, F_SETFL, F_SETLEASE, F_NOTIFY. */
+const EXACT_FCNTL = [3, 4, 1024, 1026];
 
 type Instruction = [code: number, jt: number, jf: number, k: number];
 
@@ -129,9 +135,8 @@ const mmapRules: Instruction[] = [
   notify,
 ];
 
-const fcntlRules: Instruction[] = [
-  ...when(argLow(1), F_GET_SEALS, notify),
-  ...when(argLow(1), F_ADD_SEALS, notify),
+const fcntlRules = (commands: readonly number[]): Instruction[] => [
+  ...commands.flatMap((command) => when(argLow(1), command, notify)),
   allow,
 ];
 
@@ -151,7 +156,7 @@ export function buildFilter({ exact = false }: FilterOptions): Uint8Array {
     allow,
     ...on('ioctl', exact ? [notify] : ioctlRules),
     ...on('mmap', mmapRules),
-    ...on('fcntl', fcntlRules),
+    ...on('fcntl', fcntlRules([...FCNTL, ...(exact ? EXACT_FCNTL : [])])),
     ...[...ALWAYS, ...(exact ? EXACT : [])].flatMap((name) => on(name, [notify])),
     // It would go around us; programs then use the ordinary calls.
     ...on('io_uring_setup', [[RET_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS]]),

@@ -81,7 +81,8 @@ export class RemoteTask implements Task {
   }
 
   installFd(file: File, flags: number): number {
-    return this.call.addFd(file.open(flags), (flags & O_CLOEXEC) !== 0);
+    const cloexec = (flags & O_CLOEXEC) !== 0;
+    return file.lend(flags, (fd) => this.call.addFd(fd, cloexec));
   }
 
   close(): void {

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_DIRECTORY, O_NONBLOCK } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 
@@ -24,8 +24,8 @@ export class ShadowDirectories {
       this.#fds.set(path, fd);
       this.#paths.set(`${directory} (deleted)`, path);
     }
-    const kept = flags & (O_NONBLOCK | O_PATH);
-    return orThrow(native.reopen(fd, kept | O_DIRECTORY | O_CLOEXEC));
+    // O_PATH descriptors cannot be handed over (seccomp's ADDFD refuses them): an ordinary one does.
+    return orThrow(native.reopen(fd, (flags & O_NONBLOCK) | O_DIRECTORY | O_CLOEXEC));
   }
 
   /** The path that a link of /proc stands for, if it is that of a stand-in. */

@@ -11,6 +11,7 @@ import { fdCalls } from './calls/fd.js';
 import { mmapCalls } from './calls/mmap.js';
 import { openCalls } from './calls/open.js';
 import { statCalls } from './calls/stat.js';
+import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
 import { PathLookup } from './lookup.js';
 import { hasPendingSignal, TaskCache } from './process.js';
@@ -61,6 +62,7 @@ export class Supervisor {
     const context: Context = { kernel, paths, shadows: this.#shadows };
     const handlers = {
       ...fdCalls,
+      ...transferCalls,
       ...mmapCalls,
       ...openCalls(context),
       ...statCalls(context),

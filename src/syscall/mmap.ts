@@ -6,8 +6,10 @@ export const PROT_READ = 0x1;
 export const PROT_WRITE = 0x2;
 export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
-const MAP_TYPE = 0x0f;
+export const MAP_TYPE = 0x0f;
 const MAP_SHARED_VALIDATE = 0x03;
+/** MAP_FIXED to MAP_HUGETLB and the sizes of huge pages: flags that MAP_SHARED_VALIDATE takes of any file. */
+const LEGACY_MAP_MASK = MAP_TYPE | 0x7f970 | (0x1f << 26);
 
 /** The arguments of mmap(2) that say what is to be mapped. Bytes. */
 export interface MmapArguments {
@@ -31,6 +33,7 @@ export function mmapFile(
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) {
     throw errno('EINVAL');
   }
+  if (type === MAP_SHARED_VALIDATE && flags & ~LEGACY_MAP_MASK) throw errno('EOPNOTSUPP');
   if (!file.f_op.mmap) throw errno('ENODEV');
   const shared = type !== MAP_PRIVATE;
   return file.f_op.mmap(file, { length: pageAlign(length), offset, prot, shared });

@@ -16,10 +16,12 @@ import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
 import type { Task } from '../task.js';
 import { openGenerated } from './generated.js';
+import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile, PROT_WRITE } from './mmap.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
-const F_SETFD = 2;
+const F_DUPFD = 0;
+const F_DUPFD_CLOEXEC = 1030;
 
 const stat = new Float64Array(STAT_FIELDS);
 
@@ -47,9 +49,8 @@ class LocalTask implements Task {
   }
 
   installFd(file: File, flags: number): number {
-    const fd = file.open(flags);
-    if (!(flags & O_CLOEXEC)) native.fcntl(fd, F_SETFD, 0);
-    return fd;
+    const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+    return file.lend(flags, (fd) => orThrow(native.fcntl(fd, command, 0)));
   }
 }
 
@@ -134,7 +135,7 @@ export class Sys implements Posix {
     const file = this.#task.fget(fd);
     if (!file) return machine.promises.ioctl(fd, request, argument);
     // The file stays, whatever becomes of the descriptor meanwhile.
-    file.get();
+    file.get(this.#task, fd);
     try {
       for (;;) {
         const result = attempt('ioctl', () => this.#ioctl(file, request, argument));
@@ -185,10 +186,7 @@ export class Sys implements Posix {
   lseek(fd: number, offset: number, whence: number): number {
     const file = this.#task.fget(fd);
     if (!file) return machine.lseek(fd, offset, whence);
-    return attempt('lseek', () => {
-      if (!file.f_op.llseek) throw errno('ESPIPE');
-      return file.f_op.llseek(file, offset, whence);
-    });
+    return attempt('lseek', () => vfsLlseek(file, offset, whence));
   }
 
   /** @see Posix.fstat */

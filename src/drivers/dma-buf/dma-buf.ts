@@ -20,10 +20,9 @@ import {
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, type MemoryPiece, type Vma } from '../../fs/file.js';
-import { HeldMemory } from '../../fs/release.js';
 import { countUses } from '../../fs/uses.js';
 import type { Kernel } from '../../kernel.js';
-import type { Shmem } from '../../mm/shmem.js';
+import type { Pin } from '../../mm/pin.js';
 import { copyFromUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 
@@ -74,7 +73,7 @@ export class DmaBuf {
   readonly file: File;
   /** What DMA_BUF_SET_NAME gave it. */
   name: string | undefined;
-  readonly #memories: HeldMemory[] = [];
+  readonly #pins: Pin[] = [];
 
   /** @internal Buffers are made by {@link dmaBufExport}. */
   constructor(kernel: Kernel, info: DmaBufExportInfo) {
@@ -103,34 +102,27 @@ export class DmaBuf {
   }
 
   /**
-   * Makes memory of somebody else's part of the buffer, for an exporter whose `mmap` answers pieces
-   * of it: mapped, it holds the buffer as a descriptor does, and it is closed with the buffer.
+   * Makes pinned memory of a program's part of the buffer, for an exporter whose `mmap` answers pieces
+   * of it: a mapping of it holds the buffer as a descriptor does. It is unpinned with the buffer.
    */
-  addMemory(memory: Shmem): HeldMemory {
-    const held = new HeldMemory(this.file.kernel, memory, (isHeld) => {
-      if (isHeld) this.file.get();
-      else this.file.put();
-    });
-    this.#memories.push(held);
-    return held;
+  addPin(pin: Pin): void {
+    pin.onMapped = (mapped) => {
+      if (mapped) this.file.hold();
+      else this.file.unhold();
+    };
+    this.#pins.push(pin);
   }
 
   /** @internal */
-  closeMemories(): void {
-    for (const { memory } of this.#memories) memory.close();
+  unpin(): void {
+    for (const pin of this.#pins) pin.unpin();
   }
 
   /** References as Linux counts them: descriptors, mappings, and the kernel's own users. */
   get fileCount(): number {
-    let mappings = 0;
-    let references = this.file.references;
-    for (const { held, memory } of this.#memories) {
-      if (!held) continue;
-      // One mapping may take several memories, each of which holds the buffer.
-      references--;
-      mappings = Math.max(mappings, memory.descriptions);
-    }
-    return references + mappings + countUses(this.file.memory);
+    // One mapping may take several memfds, each of which has it.
+    const mappings = Math.max(0, ...this.#pins.map((pin) => pin.mappings));
+    return this.file.references + mappings + countUses(this.file.memory);
   }
 }
 
@@ -181,10 +173,11 @@ export function dmaBufGet(task: Task, fd: number): DmaBuf {
   if (!file) throw errno(task.modeOf(fd) === undefined ? 'EBADF' : 'EINVAL');
   const dmabuf = asDmaBuf(file);
   if (!dmabuf) throw errno('EINVAL');
-  return getDmaBuf(dmabuf);
+  file.get(task, fd);
+  return dmabuf;
 }
 
-/** get_dma_buf(): one more reference. */
+/** get_dma_buf(): one more reference, for who has one. */
 export function getDmaBuf(dmabuf: DmaBuf): DmaBuf {
   dmabuf.file.get();
   return dmabuf;
@@ -257,7 +250,7 @@ const dmaBufFops: FileOperations = {
     const dmabuf = bufferOf(file);
     listOf(file.kernel).delete(dmabuf);
     dmabuf.ops.release(dmabuf);
-    dmabuf.closeMemories();
+    dmabuf.unpin();
   },
 };
 

@@ -2,9 +2,9 @@
  * /dev/udmabuf: dma-bufs made of pieces of a program's memfds.
  * Linux: drivers/dma-buf/udmabuf.c, include/uapi/linux/udmabuf.h.
  */
-import { constants } from 'node:fs';
 import {
   O_CLOEXEC,
+  O_RDWR,
   UDMABUF_CREATE,
   UDMABUF_CREATE_LIST,
   UDMABUF_FLAGS_CLOEXEC,
@@ -15,11 +15,11 @@ import {
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
-import type { MappableMemory, MemoryPiece, Vma } from '../../fs/file.js';
+import type { MemoryPiece, Vma } from '../../fs/file.js';
 import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
 import { PAGE_SIZE } from '../../mm/page.js';
-import { Shmem } from '../../mm/shmem.js';
+import type { Pin } from '../../mm/pin.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Task } from '../../task.js';
@@ -37,10 +37,11 @@ const parameters = {
 const F_GET_SEALS = 1034;
 const F_SEAL_SHRINK = 0x2;
 const F_SEAL_WRITE = 0x8;
+const F_SEAL_FUTURE_WRITE = 0x10;
 /** The memory must not go away under the buffer … */
 const SEALS_WANTED = F_SEAL_SHRINK;
 /** … and must be writable, as the buffer is. */
-const SEALS_DENIED = F_SEAL_WRITE;
+const SEALS_DENIED = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 
 /** The largest file offset. */
 const MAX_LFS_FILESIZE = 2n ** 63n - 1n;
@@ -61,6 +62,8 @@ export function udmabufInit(kernel: Kernel): void {
 }
 
 const udmabufFops: CharDeviceOperations = {
+  positioned: true,
+
   ioctls: udmabuf_ioctls,
 
   ioctl(_file, request, arg, task) {
@@ -96,30 +99,26 @@ function create(task: Task, flags: number, items: Item[]): number {
   }
   if (size === 0n) throw errno('EINVAL');
 
-  const memories = new Map<number, Shmem>();
+  const pins = new Map<number, Pin>();
   const pieces: MemoryPiece[] = [];
   let dmabuf: DmaBuf;
   try {
-    const windows = items.map((item) => ({ memory: hold(task, item, memories), item }));
+    for (const item of items) {
+      const [offset, length] = [Number(item.offset), Number(item.size)];
+      pieces.push({ memory: pin(task, item, pins), offset, length });
+    }
     dmabuf = dmaBufExport(task.kernel, {
       exp_name: 'udmabuf',
       ops: udmabufOps,
       size: Number(size),
-      flags: constants.O_RDWR,
+      flags: O_RDWR,
       priv: pieces,
     });
-    const held = new Map([...memories.values()].map((m) => [m, dmabuf.addMemory(m)]));
-    for (const { memory, item } of windows) {
-      pieces.push({
-        memory: held.get(memory) as MappableMemory,
-        offset: Number(item.offset),
-        length: Number(item.size),
-      });
-    }
   } catch (error) {
-    for (const memory of memories.values()) memory.close();
+    for (const each of pins.values()) each.unpin();
     throw error;
   }
+  for (const each of pins.values()) dmabuf.addPin(each);
   try {
     const cloexec = flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0;
     return dmaBufFd(task, dmabuf, cloexec);
@@ -129,18 +128,19 @@ function create(task: Task, flags: number, items: Item[]): number {
   }
 }
 
-/** Takes hold of the memfd of an item, once for each inode, and checks its seals and the window. */
-function hold(task: Task, item: Item, memories: Map<number, Shmem>): Shmem {
+/** Pins the memfd of an item, once for each inode, and checks its seals and the window. */
+function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
   const fd = item.memfd | 0;
   const mode = task.modeOf(fd);
   // Of regular files Linux takes those of tmpfs for its own kind, and misses their seals. The root
   // file system of the recorded kernels is one; of other machines' it is not known, so that all are
   // treated alike.
   if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
-  const held = Shmem.hold(task.openDescriptor(fd, constants.O_RDWR));
-  const memory = memories.get(held.ino) ?? held;
-  if (memory === held) memories.set(held.ino, held);
-  else held.close();
+  const fresh = task.kernel.pins.pin(task.openDescriptor(fd, O_RDWR));
+  const known = pins.get(fresh.ino);
+  if (known) fresh.unpin();
+  else pins.set(fresh.ino, fresh);
+  const memory = known ?? fresh;
 
   const seals = native.fcntl(memory.fd, F_GET_SEALS, 0);
   if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
@@ -159,7 +159,7 @@ const udmabufOps: DmaBufOps = {
     if (!vma.shared) throw errno('EINVAL');
     return cut(dmabuf.priv as MemoryPiece[], vma);
   },
-  // The core closes the memfds.
+  // The core unpins the memfds.
   release() {},
 };
 

@@ -1,5 +1,5 @@
 /** Directories: listings of those that this kernel adds to, and working directories in its own. */
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../../../ioctl/index.js';
+import { O_CLOEXEC, O_DIRECTORY } from '../../../ioctl/index.js';
 import { Errno, orThrow } from '../../errno.js';
 import { find, isOursAlone } from '../../fs/namei.js';
 import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
@@ -53,7 +53,12 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
     if (found.kind === 'error') return -Errno[found.code];
     const fd = directoryFd(found);
     if (fd === undefined) return CONTINUE;
-    const remote = call.addFd(fd, true);
+    let remote: number;
+    try {
+      remote = call.addFd(fd, true);
+    } finally {
+      native.close(fd);
+    }
     return injectOrRefuse(call, 'change into this directory', [
       { nr: native.SYS.fchdir as number, args: [remote] },
       { nr: native.SYS.close as number, args: [remote], always: true },
@@ -62,12 +67,12 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
     function directoryFd(to: Exclude<typeof found, undefined>): number | undefined {
       if (to.kind === 'node') {
         if (!(to.node instanceof Directory)) return orThrow(-Errno.ENOTDIR);
-        if (isOursAlone(to.node, to.path)) return shadows.open(to.path, O_PATH);
+        if (isOursAlone(to.node, to.path)) return shadows.open(to.path, 0);
         if (!to.detour) return undefined;
-        return orThrow(native.open(to.path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+        return orThrow(native.open(to.path, O_DIRECTORY | O_CLOEXEC, 0));
       }
       if (to.kind === 'machine') {
-        return orThrow(native.open(to.path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+        return orThrow(native.open(to.path, O_DIRECTORY | O_CLOEXEC, 0));
       }
       return undefined;
     }

@@ -1,76 +1,101 @@
 /** Calls on descriptors: ioctl, lseek and what else a memfd would answer otherwise than Linux's file. */
 
-import { O_PATH } from '../../../ioctl/index.js';
+import {
+  _IO,
+  _IOC,
+  _IOC_READ,
+  _IOC_WRITE,
+  _IOW,
+  O_ACCMODE,
+  O_DIRECT,
+  O_RDONLY,
+  s32,
+} from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
+import { isPathOnly } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
-import type { Call, Handler } from '../call.js';
-import { CONTINUE } from '../call.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { vfsLlseek } from '../../syscall/lseek.js';
+import { openFlags } from '../fdinfo.js';
 
 /**
- * The file of ours that an argument of the call, mostly the first, names by its descriptor. O_PATH
- * descriptors are the machine's matter.
+ * The file of ours that an argument of the call, mostly the first, names by its descriptor. EBADF for
+ * a descriptor of the name alone.
  */
 export function fileOf(call: Call, argument = 0): File | undefined {
   const file = call.task.fget(call.int(argument));
-  return file && file.f_flags & O_PATH ? undefined : file;
+  if (file && isPathOnly(file)) throw errno('EBADF');
+  return file;
 }
+
+/** <asm/ioctls.h>, <linux/fs.h> */
+const FIONBIO = 0x5421;
+const FIONCLEX = 0x5450;
+const FIOCLEX = 0x5451;
+const FIOASYNC = 0x5452;
+const FIOQSIZE = 0x5460;
+const FIGETBSZ = _IO('\0', 2);
+const FICLONE = _IOW('\x94', 9, s32);
+const FICLONERANGE = _IOC(_IOC_WRITE, '\x94', 13, 32);
+const FIDEDUPERANGE = _IOC(_IOC_READ | _IOC_WRITE, '\x94', 54, 24);
+const FS_IOC_FIEMAP = _IOC(_IOC_READ | _IOC_WRITE, 'f', 11, 32);
+
+/** Requests that Linux answers for every file before it asks the driver. */
+const GENERIC = new Map<number, Answer>([
+  ...[FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC, FIGETBSZ, FS_IOC_FIEMAP].map(
+    (request): [number, Answer] => [request, CONTINUE],
+  ),
+  // Of regular files, which a memfd is and ours are not.
+  [FIOQSIZE, -Errno.ENOTTY],
+  [FICLONE, -Errno.EINVAL],
+  [FICLONERANGE, -Errno.EINVAL],
+  [FIDEDUPERANGE, -Errno.EINVAL],
+]);
 
 const ioctl: Handler = (call) => {
   const file = fileOf(call);
   if (!file) return CONTINUE;
   const request = call.uint(1);
-  if (isGeneric(request)) return CONTINUE;
+  const generic = GENERIC.get(request);
+  if (generic !== undefined) return generic;
   if (!file.f_op.ioctl) throw errno('ENOTTY');
   return file.f_op.ioctl(file, request, call.arg(2), call.task);
 };
 
-/** Requests that the kernel answers for every file before it asks the driver. */
-function isGeneric(request: number): boolean {
-  return request === FIOCLEX || request === FIONCLEX || request === FIONBIO || request === FIOASYNC;
-}
-const FIONCLEX = 0x5450;
-const FIOCLEX = 0x5451;
-const FIONBIO = 0x5421;
-const FIOASYNC = 0x5452;
-
 const lseek: Handler = (call) => {
   const file = fileOf(call);
   if (!file) return CONTINUE;
-  if (!file.f_op.llseek) throw errno('ESPIPE');
-  return file.f_op.llseek(file, call.signed(1), call.int(2));
+  return vfsLlseek(file, call.signed(1), call.int(2));
 };
 
-/** A call that every file of ours refuses. */
-const refuse =
-  (code: keyof typeof Errno): Handler =>
-  (call) =>
-    fileOf(call) ? -Errno[code] : CONTINUE;
-
-const F_GET_SEALS = 1034;
+/** <fcntl.h> */
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_SETLEASE = 1024;
+const F_NOTIFY = 1026;
 const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
 
 const fcntl: Handler = (call) => {
   const command = call.int(1);
-  if (command !== F_GET_SEALS && command !== F_ADD_SEALS) return CONTINUE;
-  return fileOf(call) ? -Errno.EINVAL : CONTINUE;
+  // A program that seals what was just under a buffer is to find that the buffer has gone.
+  if (command === F_ADD_SEALS) call.task.kernel.releases.drain();
+  const file = call.task.fget(call.int(0));
+  if (!file) return CONTINUE;
+  if (command === F_GETFL) return openFlags(file, call.task.tid, call.int(0)) ?? CONTINUE;
+  if (isPathOnly(file)) return -Errno.EBADF;
+  switch (command) {
+    case F_SETFL:
+      return call.int(2) & O_DIRECT ? -Errno.EINVAL : CONTINUE;
+    case F_ADD_SEALS:
+      return (file.f_flags & O_ACCMODE) === O_RDONLY ? -Errno.EPERM : -Errno.EINVAL;
+    case F_GET_SEALS:
+    case F_SETLEASE:
+    case F_NOTIFY:
+      return -Errno.EINVAL;
+    default:
+      return CONTINUE;
+  }
 };
 
-export const fdCalls: Record<string, Handler> = {
-  ioctl,
-  lseek,
-  fcntl,
-  ftruncate: refuse('EINVAL'),
-  fallocate: refuse('ENODEV'),
-  fsync: refuse('EINVAL'),
-  fdatasync: refuse('EINVAL'),
-  read: refuse('EINVAL'),
-  write: refuse('EINVAL'),
-  readv: refuse('EINVAL'),
-  writev: refuse('EINVAL'),
-  pread64: refuse('ESPIPE'),
-  pwrite64: refuse('ESPIPE'),
-  preadv: refuse('ESPIPE'),
-  pwritev: refuse('ESPIPE'),
-  preadv2: refuse('ESPIPE'),
-  pwritev2: refuse('ESPIPE'),
-};
+export const fdCalls: Record<string, Handler> = { ioctl, lseek, fcntl };

@@ -1,10 +1,11 @@
 /** mmap(2) of a file of ours. */
 import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../../ioctl/index.js';
 import { ErrnoError } from '../../errno.js';
-import type { File, MappableMemory, MemoryPiece } from '../../fs/file.js';
+import type { File, MemoryPiece } from '../../fs/file.js';
 import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
+import type { MappableMemory } from '../../mm/shmem.js';
 import { type InjectedCall, native } from '../../native.js';
-import { isOwnMemory, MAP_PRIVATE, MAP_SHARED, mmapFile } from '../../syscall/mmap.js';
+import { isOwnMemory, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, mmapFile } from '../../syscall/mmap.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { INJECTED_MMAP } from '../filter.js';
 import { injectOrRefuse, refuseIfTraced } from '../inject.js';
@@ -19,6 +20,8 @@ const MAP_POPULATE = 0x8000;
 const MAP_FIXED_NOREPLACE = 0x100000;
 /** More than there are addresses: a mapping of that many bytes fails with ENOMEM. */
 const ALL_ADDRESSES = 2 ** 47;
+/** Beyond the largest offset in a file. */
+const MAX_OFFSET = 2 ** 63;
 
 const mmap: Handler = (call) => {
   const file = fileOf(call, 4);
@@ -26,6 +29,7 @@ const mmap: Handler = (call) => {
   const [length, prot, flags, offset] = [call.arg(1), call.int(2), call.int(3), call.arg(5)];
   // The machine refuses these with the errno, and in the order, that Linux does.
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;
+  if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
   const pieces = mmapFile(file, { length, prot, flags, offset });
   if (isOwnMemory(file, pieces, offset)) return CONTINUE;
   return mapPieces(call, file, pieces);
@@ -43,7 +47,13 @@ function mapPieces(call: Call, file: File, pieces: MemoryPiece[]): Answer {
   let calls: InjectedCall[];
   try {
     for (const { memory } of pieces) {
-      if (!fds.has(memory)) fds.set(memory, call.addFd(memory.open(mode), true));
+      if (fds.has(memory)) continue;
+      const fd = memory.open(mode);
+      try {
+        fds.set(memory, call.addFd(fd, true));
+      } finally {
+        native.close(fd);
+      }
     }
     calls = mappingCalls(call, pieces, fds);
   } catch (error) {
@@ -63,11 +73,14 @@ function mappingCalls(
 ): InjectedCall[] {
   const [address, length, prot, flags] = [call.arg(0), call.arg(1), call.int(2), call.int(3)];
   const upper = INJECTED_MMAP * 2 ** 32;
+  // With the other type for shared mappings the machine would look at our mark, too.
+  const type = (flags & MAP_TYPE) === MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+  const marked = upper + ((flags & ~MAP_TYPE) | type);
   const fdOf = (piece: MemoryPiece) => fds.get(piece.memory) as number;
   const [first] = pieces;
   if (pieces.length === 1 && first) {
     return [
-      { nr: nr('mmap'), args: [address, length, prot, upper + flags, fdOf(first), first.offset] },
+      { nr: nr('mmap'), args: [address, length, prot, marked, fdOf(first), first.offset] },
     ];
   }
   // A place for all of them first, so that they lie side by side.

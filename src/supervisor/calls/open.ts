@@ -8,6 +8,7 @@ import {
   O_NOCTTY,
   O_NOFOLLOW,
   O_PATH,
+  O_RDONLY,
   O_TRUNC,
   O_WRONLY,
   struct,
@@ -15,7 +16,6 @@ import {
 } from '../../../ioctl/index.js';
 import { Errno, errno, orThrow } from '../../errno.js';
 import { openCharDevice, pathFile } from '../../fs/char_dev.js';
-import type { File } from '../../fs/file.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
 import { isOursAlone } from '../../fs/namei.js';
 import { DeviceNode, Directory, GeneratedFile } from '../../fs/tree.js';
@@ -24,6 +24,7 @@ import { native } from '../../native.js';
 import { openContent, openGenerated } from '../../syscall/generated.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
+import { fdinfo } from '../fdinfo.js';
 import { AT_FDCWD } from '../lookup.js';
 import { fileAt } from '../process.js';
 
@@ -46,8 +47,8 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
       case 'descriptor':
         return openDescriptor(call, found, flags);
       case 'machine': {
-        const fd = orThrow(native.open(found.path, flags | O_CLOEXEC, mode));
-        return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+        const fd = native.open(found.path, flags | O_CLOEXEC, mode);
+        return call.answerNewFd(fd, (flags & O_CLOEXEC) !== 0);
       }
     }
   }
@@ -58,27 +59,24 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     if (node instanceof Directory) {
       if (!isOursAlone(node, path)) {
         if (!detour) return CONTINUE;
-        return call.answerFd(orThrow(native.open(path, flags | O_CLOEXEC, 0)), cloexec);
+        return call.answerNewFd(native.open(path, flags | O_CLOEXEC, 0), cloexec);
       }
       if (flags & O_CREAT || flags & (O_WRONLY | 2)) return -Errno.EISDIR;
-      return call.answerFd(shadows.open(path, flags), cloexec);
+      return call.answerNewFd(shadows.open(path, flags), cloexec);
     }
     if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
     if (node instanceof DeviceNode) return openDevice(call, node, flags);
-    if (node instanceof GeneratedFile) return call.answerFd(openGenerated(node, flags), cloexec);
+    if (node instanceof GeneratedFile) return call.answerNewFd(openGenerated(node, flags), cloexec);
     return -Errno.ELOOP; // A link that was not to be followed.
   }
 
   function openDevice(call: Call, node: DeviceNode, flags: number): Answer {
     if (flags & O_DIRECT) return -Errno.EINVAL;
-    if (flags & O_PATH) {
-      const fd = native.reopen(pathFile(node, kernel).memory.fd, O_PATH | O_CLOEXEC);
-      return call.answerFd(orThrow(fd), (flags & O_CLOEXEC) !== 0);
-    }
-    const file = openCharDevice(node, call.task, flags);
+    const pathOnly = (flags & O_PATH) !== 0;
+    const file = pathOnly ? pathFile(node, kernel) : openCharDevice(node, call.task, flags);
     try {
-      const fd = file.open(flags & ~OPENING_FLAGS);
-      return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+      const kept = pathOnly ? O_RDONLY : flags & ~OPENING_FLAGS;
+      return file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0));
     } finally {
       file.put();
     }
@@ -89,7 +87,8 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     const file = fileAt(kernel, found.pid, found.fd);
     if (!file) return CONTINUE;
     if (found.of === 'fdinfo') {
-      const fd = openContent(fdinfo(found, file), flags);
+      kernel.releases.drain();
+      const fd = openContent(fdinfo(file, found.path), flags);
       return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
     }
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
@@ -99,19 +98,6 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     if (node) return openDevice(call, node.inode, flags);
     // An anonymous inode has no way to be opened.
     return flags & O_PATH ? CONTINUE : -Errno.ENXIO;
-  }
-
-  /** What Linux shows of every descriptor, and what the file adds. */
-  function fdinfo(found: FoundDescriptor, file: File): string {
-    kernel.releases.drain();
-    const text = new Uint8Array(4096);
-    const fd = orThrow(native.open(found.path, 0, 0));
-    const length = native.read(fd, text);
-    native.close(fd);
-    const lines = Buffer.from(text.subarray(0, Math.max(length, 0))).toString();
-    // Our own marks on the description are not the program's.
-    const shown = lines.replace(/^lock:.*\n/gm, '');
-    return shown + (file.f_op.showFdinfo?.(file) ?? '');
   }
 
   return {
