@@ -10,6 +10,7 @@
       "cflags": ["-fvisibility=hidden"],
       "sources": [
         "native/addon.c",
+        "native/async.c",
         "native/descriptors.c",
         "native/memfd.c",
         "native/mmap.c",

@@ -62,28 +62,36 @@ EXPORT(ftruncate) {
     return answer_errno(env, ftruncate(int_arg(env, argv[0]), long_arg(env, argv[1])));
 }
 
+int ioctl_arg(napi_env env, napi_value value, unsigned long request, void **argument,
+              bool *has_bytes) {
+    size_t length;
+    napi_valuetype type = napi_undefined;
+    *argument = NULL;
+    napi_typeof(env, value, &type);
+    *has_bytes = type == napi_object;
+    if (type == napi_number) {
+        *argument = (void *)word_arg(env, value);
+    } else if (type == napi_bigint) {
+        uint64_t word;
+        bool lossless;
+        napi_get_value_bigint_uint64(env, value, &word, &lossless);
+        *argument = (void *)word;
+    } else if (type == napi_object) {
+        if (!bytes_arg(env, value, argument, &length)) return -EINVAL;
+        /* What the request's size says beyond the array's end is not the caller's memory. */
+        if (_IOC_DIR(request) != _IOC_NONE && _IOC_SIZE(request) > length) return -EFAULT;
+    }
+    return 0;
+}
+
 EXPORT(ioctl) {
     ARGUMENTS(3);
     int fd = int_arg(env, argv[0]);
     unsigned long request = (unsigned int)long_arg(env, argv[1]);
-    void *argument = NULL;
-    size_t length;
-    napi_valuetype type = napi_undefined;
-    napi_typeof(env, argv[2], &type);
-    if (type == napi_number) {
-        argument = (void *)word_arg(env, argv[2]);
-    } else if (type == napi_bigint) {
-        uint64_t word;
-        bool lossless;
-        napi_get_value_bigint_uint64(env, argv[2], &word, &lossless);
-        argument = (void *)word;
-    } else if (type == napi_object) {
-        if (!bytes_arg(env, argv[2], &argument, &length)) return answer(env, -EINVAL);
-        /* What the request's size says beyond the array's end is not the caller's memory. */
-        if (_IOC_DIR(request) != _IOC_NONE && _IOC_SIZE(request) > length)
-            return answer(env, -EFAULT);
-    }
-    return answer_errno(env, ioctl(fd, request, argument));
+    void *argument;
+    bool has_bytes;
+    int error = ioctl_arg(env, argv[2], request, &argument, &has_bytes);
+    return error ? answer(env, error) : answer_errno(env, ioctl(fd, request, argument));
 }
 
 EXPORT(poll) {

@@ -67,6 +67,18 @@ EXPORT(epollCtl) {
                                        int_arg(env, argv[2]), &event));
 }
 
+EXPORT(epollCtlEvent) {
+    ARGUMENTS(4);
+    struct epoll_event event;
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[3], &bytes, &length) || length != sizeof event)
+        return answer(env, -EINVAL);
+    memcpy(&event, bytes, sizeof event);
+    return answer_errno(env, epoll_ctl(int_arg(env, argv[0]), int_arg(env, argv[1]),
+                                       int_arg(env, argv[2]), &event));
+}
+
 /* epoll_pwait2 without a mask, or epoll_wait with the time rounded up (before Linux 5.11). */
 static int wait_for_events(int epfd, struct epoll_event *events, int count, int64_t ns) {
     static atomic_bool lacking;

@@ -23,6 +23,9 @@
     X(fstatat)                                                                                     \
     X(fstatfsType)                                                                                 \
     X(getdents64)                                                                                  \
+    /* async.c */                                                                                  \
+    X(pollAsync)                                                                                   \
+    X(ioctlAsync)                                                                                  \
     /* memfd.c */                                                                                  \
     X(memfdCreate)                                                                                 \
     X(reopen)                                                                                      \
@@ -43,6 +46,7 @@
     X(ofdTest)                                                                                     \
     X(epollCreate)                                                                                 \
     X(epollCtl)                                                                                    \
+    X(epollCtlEvent)                                                                               \
     X(epollWait)                                                                                   \
     X(eventfd)                                                                                     \
     /* watch.c */                                                                                  \

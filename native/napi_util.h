@@ -103,6 +103,13 @@ static inline napi_value undefined(napi_env env) {
     return value;
 }
 
+/*
+ * descriptors.c: the argument of an ioctl from a number, a bigint, null, or bytes, of which there must
+ * be as many as the request says. 0, -EINVAL or -EFAULT.
+ */
+int ioctl_arg(napi_env env, napi_value value, unsigned long request, void **argument,
+              bool *has_bytes);
+
 /* Throws an Error with the fields of Node's own system errors; `error` is a positive errno. */
 napi_value throw_errno(napi_env env, int error, const char *syscall);
 

@@ -9,7 +9,9 @@ export const LINKAGES = ['dynamic', 'static'] as const;
 export type Linkage = (typeof LINKAGES)[number];
 
 /** What is missing of the given commands, with the Debian package that has it. */
-export function missing(...commands: [command: string, debianPackage: string][]): string | undefined {
+export function missing(
+  ...commands: [command: string, debianPackage: string][]
+): string | undefined {
   for (const [command, debianPackage] of commands) {
     if (spawnSync('sh', ['-c', `command -v ${command}`]).status !== 0) {
       return `there is no ${command} here (Debian: apt install ${debianPackage})`;

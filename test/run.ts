@@ -2,12 +2,7 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
-import {
-  dmaBufList,
-  Kernel,
-  type KernelOptions,
-  type SpawnProgramOptions,
-} from '../src/index.js';
+import { dmaBufList, Kernel, type KernelOptions, type SpawnProgramOptions } from '../src/index.js';
 
 export interface Run {
   status: number | null;
@@ -38,8 +33,7 @@ export async function run(
   args: readonly string[] = [],
   { input, encoding = 'utf8', ...options }: RunOptions = {},
 ): Promise<Run> {
-  const kernel =
-    kernelOrOptions instanceof Kernel ? kernelOrOptions : testKernel(kernelOrOptions);
+  const kernel = kernelOrOptions instanceof Kernel ? kernelOrOptions : testKernel(kernelOrOptions);
   const child = kernel.spawn(command, args, options);
   onTestFinished(() => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');

@@ -117,7 +117,8 @@ export class File {
    */
   get(task?: Task, fd?: number): this {
     if (this.#references === 0) {
-      if (!task || fd === undefined) throw new Error('a reference of a file that only programs hold');
+      if (!task || fd === undefined)
+        throw new Error('a reference of a file that only programs hold');
       this.memory.adopt(task.openDescriptor(fd, O_RDWR));
     }
     this.#references++;
@@ -194,7 +195,10 @@ function allocate(kernel: Kernel, name: string, size: number): Shmem {
     return new Shmem(name, size);
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;
-    kernel.printk(KERN_ERR, `dmabuf-shim: no memory or descriptor for another file (${error.code})`);
+    kernel.printk(
+      KERN_ERR,
+      `dmabuf-shim: no memory or descriptor for another file (${error.code})`,
+    );
     throw errno('ENOMEM');
   }
 }

@@ -6,6 +6,8 @@ import { Directory, Symlink, type TreeNode } from './tree.js';
 /** Symbolic links that one lookup may follow. */
 const MAXSYMLINKS = 40;
 const ENOENT = -Errno.ENOENT;
+/** Bytes in one component. */
+const NAME_MAX = 255;
 
 /** Something of ours. */
 export interface FoundNode {
@@ -41,6 +43,7 @@ export interface NotFound {
 
 export type Found = FoundNode | FoundMachine | FoundDescriptor | NotFound;
 
+const PROC_CWD = /^\/proc\/\d+(?:\/task\/\d+)?\/cwd$/;
 const PROC_FD = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/(fd|fdinfo)\/(\d+)$/;
 
 /**
@@ -95,7 +98,10 @@ export function namei(
       if (isOursAlone(node, at)) detour = true;
       continue;
     }
-    if (directory && isOursAlone(directory, at)) return { kind: 'error', code: 'ENOENT' };
+    if (directory && isOursAlone(directory, at)) {
+      const tooLong = Buffer.byteLength(name) > NAME_MAX;
+      return { kind: 'error', code: tooLong ? 'ENAMETOOLONG' : 'ENOENT' };
+    }
     directory = undefined;
     const here = `${at}/${name}`;
     if (at === '/proc' && name === 'self') {
@@ -120,6 +126,9 @@ export function namei(
         };
       }
     }
+    // What it says of a directory of ours is for the caller to put right.
+    if (last && !follow && PROC_CWD.test(here))
+      return { kind: 'machine', path: here, detour: true };
     if (!last || follow) {
       const target = native.readlink(here);
       if (typeof target === 'string') {

@@ -63,6 +63,7 @@ const ALWAYS = [
   'chdir',
   'getcwd',
   'lseek',
+  'truncate',
   'ftruncate',
   'fallocate',
   'fsync',

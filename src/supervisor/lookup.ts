@@ -10,7 +10,7 @@ export const AT_FDCWD = -100;
 const PATH_MAX = 4096;
 
 /** Where our own nodes, and descriptors of ours, are found by name. */
-const OURS = /^\/+(?:dev|sys)(?:\/|$)|\/fd(?:info)?\/|\.\./;
+const OURS = /^\/+(?:dev|sys)(?:\/|$)|\/fd(?:info)?\/|\/cwd$|\.\./;
 
 export class PathLookup {
   readonly #kernel: Kernel;

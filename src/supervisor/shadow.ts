@@ -25,7 +25,7 @@ export class ShadowDirectories {
       this.#paths.set(`${directory} (deleted)`, path);
     }
     // O_PATH descriptors cannot be handed over (seccomp's ADDFD refuses them): an ordinary one does.
-    return orThrow(native.reopen(fd, (flags & O_NONBLOCK) | O_DIRECTORY | O_CLOEXEC));
+    return orThrow(native.reopen(fd, (flags & (O_NONBLOCK | O_DIRECTORY)) | O_CLOEXEC));
   }
 
   /** The path that a link of /proc stands for, if it is that of a stand-in. */

@@ -1,3 +1,4 @@
+import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import type { File, MemoryPiece } from '../fs/file.js';
 import { pageAlign } from '../mm/page.js';
@@ -20,9 +21,10 @@ export interface MmapArguments {
 }
 
 /**
- * mmap(2) of a file of ours: what the mapping is made of. The access mode of the descriptor is not
- * looked at: whoever makes the mapping has it, and the kernel of the machine checks it then.
- * EINVAL for a length of 0, ENODEV for a file that cannot be mapped, or what the driver throws.
+ * mmap(2) of a file of ours: what the mapping is made of.
+ * EINVAL for a length of 0, EOPNOTSUPP for flags that MAP_SHARED_VALIDATE does not know, EACCES for
+ * what the access mode of the descriptor does not allow, ENODEV for a file that cannot be mapped, or
+ * what the driver throws.
  */
 export function mmapFile(
   file: File,
@@ -34,8 +36,12 @@ export function mmapFile(
     throw errno('EINVAL');
   }
   if (type === MAP_SHARED_VALIDATE && flags & ~LEGACY_MAP_MASK) throw errno('EOPNOTSUPP');
-  if (!file.f_op.mmap) throw errno('ENODEV');
   const shared = type !== MAP_PRIVATE;
+  const access = file.f_flags & O_ACCMODE;
+  if (access !== O_RDWR && (access !== O_RDONLY || (shared && prot & PROT_WRITE))) {
+    throw errno('EACCES');
+  }
+  if (!file.f_op.mmap) throw errno('ENODEV');
   return file.f_op.mmap(file, { length: pageAlign(length), offset, prot, shared });
 }
 

@@ -18,7 +18,7 @@ import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { MemoryPiece, Vma } from '../../fs/file.js';
 import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
-import { PAGE_SIZE } from '../../mm/page.js';
+import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import type { Pin } from '../../mm/pin.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
@@ -146,7 +146,11 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
   if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
     throw errno('EINVAL');
   }
-  if (item.offset + item.size > BigInt(memory.size)) {
+  // Linux 6.1 only looks at the sum of the sizes.
+  if (item.size === 0n && task.kernel.versionAtLeast('6.12')) throw errno('EINVAL');
+  // Linux 6.1 counts whole pages.
+  const size = task.kernel.versionAtLeast('6.12') ? memory.size : pageAlign(memory.size);
+  if (item.offset + item.size > BigInt(size)) {
     // Linux 6.1 runs into the page cache's limit before it compares with the size.
     const beyondAllFiles = item.offset > MAX_LFS_FILESIZE;
     throw errno(beyondAllFiles && !task.kernel.versionAtLeast('6.12') ? 'EFBIG' : 'EINVAL');

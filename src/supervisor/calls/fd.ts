@@ -14,8 +14,8 @@ import {
 import { Errno, errno } from '../../errno.js';
 import { isPathOnly } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
-import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { vfsLlseek } from '../../syscall/lseek.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { openFlags } from '../fdinfo.js';
 
 /**

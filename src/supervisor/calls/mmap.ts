@@ -79,9 +79,7 @@ function mappingCalls(
   const fdOf = (piece: MemoryPiece) => fds.get(piece.memory) as number;
   const [first] = pieces;
   if (pieces.length === 1 && first) {
-    return [
-      { nr: nr('mmap'), args: [address, length, prot, marked, fdOf(first), first.offset] },
-    ];
+    return [{ nr: nr('mmap'), args: [address, length, prot, marked, fdOf(first), first.offset] }];
   }
   // A place for all of them first, so that they lie side by side.
   const placing = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);

@@ -100,7 +100,24 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     return flags & O_PATH ? CONTINUE : -Errno.ENXIO;
   }
 
+  /** What is ours has the size that it has. */
+  function truncate(call: Call): Answer {
+    const found = paths.resolve(call.task, AT_FDCWD, paths.readPath(call.task, call.arg(0)), true);
+    switch (found?.kind) {
+      case 'error':
+        return -Errno[found.code];
+      case 'descriptor':
+        return fileAt(kernel, found.pid, found.fd) ? -Errno.EINVAL : CONTINUE;
+      case 'node':
+        if (!(found.node instanceof Directory)) return -Errno.EINVAL;
+        return isOursAlone(found.node, found.path) ? -Errno.EISDIR : CONTINUE;
+      default:
+        return CONTINUE;
+    }
+  }
+
   return {
+    truncate,
     open: (call) => open(call, AT_FDCWD, call.arg(0), call.int(1), call.int(2)),
     openat: (call) => open(call, call.int(0), call.arg(1), call.int(2), call.int(3)),
     creat: (call) => open(call, AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC, call.int(1)),

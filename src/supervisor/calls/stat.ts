@@ -14,6 +14,10 @@ import { fileAt, stat } from '../process.js';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
+/** <linux/magic.h> */
+const TMPFS_MAGIC = 0x01021994;
+const SYSFS_MAGIC = 0x62656572;
+const DEBUGFS_MAGIC = 0x64626720;
 const DMA_BUF_MAGIC = 0x444d4142;
 
 type Pack = (fields: Float64Array) => Uint8Array;
@@ -107,8 +111,10 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
         return found.node instanceof Symlink ? found.node.target : -Errno.EINVAL;
       case 'descriptor':
         return found.of === 'fd' ? linkOf(found.pid, found.fd) : undefined;
-      case 'machine':
-        return native.readlink(found.path);
+      case 'machine': {
+        const link = native.readlink(found.path);
+        return typeof link === 'string' ? (shadows.pathOf(link) ?? link) : link;
+      }
     }
   }
 
@@ -121,11 +127,21 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     return typeof link === 'string' ? shadows.pathOf(link) : undefined;
   }
 
-  /** struct statfs of a dma-buf: of a file system of its own. Nodes' descriptors are on tmpfs anyway. */
-  function fstatfs(call: Call): Answer {
+  /** f_type of dma-bufs and of directories of ours. Descriptors of nodes are on tmpfs anyway. */
+  function fileSystemOf(call: Call): number | undefined {
     const file = call.task.fget(call.int(0));
-    if (!file || !asDmaBuf(file)) return CONTINUE;
-    call.task.mm.write(call.arg(1), packStatfs(DMA_BUF_MAGIC));
+    if (file) return asDmaBuf(file) && DMA_BUF_MAGIC;
+    if (!shadows.used) return undefined;
+    const path = shadows.pathOf(call.task.linkOf(call.int(0)) ?? '');
+    if (path === undefined) return undefined;
+    if (path.startsWith('/sys/kernel/debug')) return DEBUGFS_MAGIC;
+    return path.startsWith('/sys') ? SYSFS_MAGIC : TMPFS_MAGIC;
+  }
+
+  function fstatfs(call: Call): Answer {
+    const magic = fileSystemOf(call);
+    if (magic === undefined) return CONTINUE;
+    call.task.mm.write(call.arg(1), packStatfs(magic));
     return 0;
   }
 

@@ -1,0 +1,51 @@
+/**
+ * filter.js: reads the camera's frames where they are, draws each anew into a buffer of its own, and
+ * shows both to the display. Buffer n of the camera and buffer n of the filter go together.
+ */
+import { DMA_BUF_SYNC_READ, DMA_BUF_SYNC_WRITE, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { open } from '../posix.js';
+import { application, DOWNSTREAM, UPSTREAM } from './application.js';
+import { BUFFER, Connection, END, FRAME, RELEASE } from './connection.js';
+import { FrameBuffer } from './frame_buffer.js';
+import { InkAndWash } from './ink_and_wash.js';
+
+interface Pair {
+  input: FrameBuffer;
+  output: FrameBuffer;
+  style: InkAndWash;
+}
+
+await application(async () => {
+  const camera = new Connection(UPSTREAM);
+  const display = new Connection(DOWNSTREAM);
+  const heap = open('/dev/dma_heap/system', O_RDWR | O_CLOEXEC);
+  const pairs: Pair[] = [];
+
+  async function forward(): Promise<void> {
+    for await (const { content, fds } of camera.receive()) {
+      const { type, buffer, frame, width, height } = content;
+      if (type === BUFFER) {
+        const size = { width, height };
+        const input = new FrameBuffer(fds[0] as number, size);
+        const output = FrameBuffer.allocate(heap, size, `filter-${buffer}`);
+        pairs[buffer] = { input, output, style: new InkAndWash(size) };
+        display.send({ type: BUFFER, buffer, ...size }, [input.fd, output.fd]);
+      } else if (type === FRAME) {
+        const { input, output, style } = pairs[buffer] as Pair;
+        input.access(DMA_BUF_SYNC_READ, (from) =>
+          output.access(DMA_BUF_SYNC_WRITE, (to) => style.draw(from, to)),
+        );
+        display.send({ type: FRAME, buffer, frame });
+      }
+    }
+    display.send({ type: END });
+  }
+
+  async function giveBack(): Promise<void> {
+    for await (const { content } of display.receive()) {
+      camera.send({ type: RELEASE, buffer: content.buffer });
+    }
+  }
+
+  await Promise.all([forward(), giveBack()]);
+});

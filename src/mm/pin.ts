@@ -1,0 +1,133 @@
+/** Memory that programs made, and that the kernel maps into others: the memfds behind a udmabuf. */
+import { O_ACCMODE, O_CLOEXEC, O_RDONLY } from '../../ioctl/index.js';
+import { Errno, orThrow } from '../errno.js';
+import type { ReleaseWatch } from '../fs/release.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
+import type { MappableMemory } from './shmem.js';
+
+/** Where the bytes are that descriptions lock, and how many each pin has of them. */
+const LOCKS = 2 ** 52;
+const LOCKS_EACH = 2 ** 21;
+
+const stat = new Float64Array(STAT_FIELDS);
+
+/** A memfd of a program's, kept for as long as anything is pinned in it: one descriptor each. */
+class PinnedMemfd {
+  readonly fd: number;
+  readonly ino: number;
+  /** Bytes, when it was pinned first. */
+  readonly size: number;
+  pins = 0;
+
+  constructor(fd: number) {
+    this.fd = fd;
+    orThrow(native.fstat(fd, stat));
+    this.ino = stat[Stat.ino] as number;
+    this.size = stat[Stat.size] as number;
+  }
+}
+
+/** The memfds that a kernel has pins in, by inode. */
+export class Pins {
+  readonly #releases: ReleaseWatch;
+  readonly #memfds = new Map<number, PinnedMemfd>();
+
+  constructor(releases: ReleaseWatch) {
+    this.#releases = releases;
+  }
+
+  /** Pins the memfd that `fd`, O_RDWR, is of; the descriptor is this object's from here on. */
+  pin(fd: number): Pin {
+    const memfd = new PinnedMemfd(fd);
+    const known = this.#memfds.get(memfd.ino);
+    if (known) native.close(fd);
+    else this.#memfds.set(memfd.ino, memfd);
+    return new Pin(known ?? memfd, this.#releases, (last) => {
+      this.#memfds.delete(last.ino);
+      native.close(last.fd);
+    });
+  }
+}
+
+/**
+ * A hold on a program's memfd. Mappings made through it are told from all others of that memfd by a
+ * lock: an open file description lock belongs to the description that a mapping was made through, and
+ * goes with it, so that nothing is counted and nothing can be counted wrong.
+ */
+export class Pin implements MappableMemory {
+  readonly #memfd: PinnedMemfd;
+  readonly #releases: ReleaseWatch;
+  readonly #lastGone: (memfd: PinnedMemfd) => void;
+  /** Pins of one memfd, of other kernels even, must not take each other's bytes. */
+  readonly #locks = LOCKS + Math.floor(Math.random() * 2 ** 30) * LOCKS_EACH;
+  #opened = 0;
+  #mapped = false;
+  /** Called with true for the first mapping, and with false when the last is gone. */
+  onMapped: (mapped: boolean) => void = () => {};
+
+  /** @internal Made by {@link Pins.pin}. */
+  constructor(memfd: PinnedMemfd, releases: ReleaseWatch, lastGone: (memfd: PinnedMemfd) => void) {
+    memfd.pins++;
+    this.#memfd = memfd;
+    this.#releases = releases;
+    this.#lastGone = lastGone;
+  }
+
+  get fd(): number {
+    return this.#memfd.fd;
+  }
+
+  get ino(): number {
+    return this.#memfd.ino;
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.#memfd.size;
+  }
+
+  open(flags: number): number {
+    const fd = orThrow(native.reopen(this.fd, flags | O_CLOEXEC));
+    const exclusive = (flags & O_ACCMODE) !== O_RDONLY;
+    for (;;) {
+      const at = this.#locks + (this.#opened++ % LOCKS_EACH);
+      const locked = native.ofdLock(fd, at, exclusive);
+      if (locked >= 0) break;
+      if (locked !== -Errno.EAGAIN) {
+        native.close(fd);
+        orThrow(locked);
+      }
+    }
+    if (!this.#mapped) {
+      this.#mapped = true;
+      this.onMapped(true);
+      this.#releases.watchCloses(this.fd, () => this.#checkMapped());
+    }
+    return fd;
+  }
+
+  /** Some description of the memfd was closed: true if it was the last of ours. */
+  #checkMapped(): boolean {
+    if (this.#nextLock(0) >= 0) return false;
+    this.#mapped = false;
+    this.onMapped(false);
+    return true;
+  }
+
+  /** How many mappings there are; one that was split or inherited counts once. */
+  get mappings(): number {
+    let count = 0;
+    for (let at = this.#nextLock(0); at >= 0; at = this.#nextLock(at + 1)) count++;
+    return count;
+  }
+
+  #nextLock(from: number): number {
+    if (from >= LOCKS_EACH) return -1;
+    const at = native.ofdTest(this.fd, this.#locks + from, LOCKS_EACH - from);
+    return at < 0 ? -1 : at - this.#locks;
+  }
+
+  unpin(): void {
+    if (--this.#memfd.pins === 0) this.#lastGone(this.#memfd);
+  }
+}

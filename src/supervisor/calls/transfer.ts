@@ -1,0 +1,98 @@
+/**
+ * read(2), write(2) and what else moves bytes through a descriptor: nothing of ours can do it. What is
+ * left is the order in which Linux finds that out.
+ */
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
+import { Errno } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { fileOf } from './fd.js';
+
+type Direction = 'read' | 'write';
+
+function refused(file: File, direction: Direction): number {
+  const denied = direction === 'read' ? O_WRONLY : O_RDONLY;
+  return (file.f_flags & O_ACCMODE) === denied ? -Errno.EBADF : -Errno.EINVAL;
+}
+
+const transfer =
+  (direction: Direction): Handler =>
+  (call) => {
+    const file = fileOf(call);
+    return file ? refused(file, direction) : CONTINUE;
+  };
+
+/** At the position in argument `position`; for preadv2 and its twin, −1 is the file's own position. */
+const positioned =
+  (direction: Direction, position = 3): Handler =>
+  (call) => {
+    const file = fileOf(call);
+    if (!file) return CONTINUE;
+    if (call.signed(position) < 0) return -Errno.EINVAL;
+    return file.f_op.positioned ? refused(file, direction) : -Errno.ESPIPE;
+  };
+
+function sendfile(call: Call): Answer {
+  const from = fileOf(call, 1);
+  if (!from) return !fileOf(call, 0) || call.arg(3) === 0 ? CONTINUE : refusedTo(call, 0);
+  const readable = refused(from, 'read');
+  if (readable === -Errno.EBADF) return readable;
+  return call.arg(2) !== 0 && !from.f_op.positioned ? -Errno.ESPIPE : -Errno.EINVAL;
+}
+
+function splice(call: Call): Answer {
+  const from = fileOf(call, 0);
+  if (from) return refused(from, 'read');
+  return fileOf(call, 2) ? refusedTo(call, 2) : CONTINUE;
+}
+
+/** The errno of writing to the file in argument `argument`. */
+function refusedTo(call: Call, argument: number): Answer {
+  const file = fileOf(call, argument);
+  return file ? refused(file, 'write') : CONTINUE;
+}
+
+const copy_file_range: Handler = (call) =>
+  fileOf(call, 0) || fileOf(call, 2) ? -Errno.EINVAL : CONTINUE;
+
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
+
+function fallocate(call: Call): Answer {
+  const file = fileOf(call);
+  if (!file) return CONTINUE;
+  const mode = call.int(1);
+  if (call.signed(2) < 0 || call.signed(3) <= 0) return -Errno.EINVAL;
+  if (mode !== 0 && mode !== (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
+    return -Errno.EOPNOTSUPP;
+  }
+  return refused(file, 'write') === -Errno.EBADF ? -Errno.EBADF : -Errno.ENODEV;
+}
+
+/** A call that every file of ours refuses. */
+const refuse =
+  (code: keyof typeof Errno): Handler =>
+  (call) =>
+    fileOf(call) ? -Errno[code] : CONTINUE;
+
+export const transferCalls: Record<string, Handler> = {
+  read: transfer('read'),
+  readv: transfer('read'),
+  write: transfer('write'),
+  writev: transfer('write'),
+  pread64: positioned('read'),
+  preadv: positioned('read'),
+  preadv2: positioned('read'),
+  pwrite64: positioned('write'),
+  pwritev: positioned('write'),
+  pwritev2: positioned('write'),
+  sendfile,
+  splice,
+  copy_file_range,
+  fallocate,
+  ftruncate: refuse('EINVAL'),
+  fsync: refuse('EINVAL'),
+  fdatasync: refuse('EINVAL'),
+  sync_file_range: refuse('ESPIPE'),
+  readahead: refuse('EINVAL'),
+};

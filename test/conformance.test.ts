@@ -1,0 +1,107 @@
+/**
+ * The probes of fixtures/ print here what they printed on a real kernel. What cannot be the same is
+ * listed line by line in fixtures/differences, with the reasons in the README there; a difference that
+ * is not listed fails, and so does one that is listed and has gone, unless it is marked with "?": those
+ * depend on the machine's own kernel, or on time. `UPDATE_DIFFERENCES=1` lists anew, and keeps marks.
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { KERNEL_VERSIONS, type KernelVersion } from '../src/index.js';
+import { difference } from './differences.js';
+import { LINKAGES, needsCompiler, probe } from './programs.js';
+import { expectNothingLeft, run } from './run.js';
+
+const EQUAL = ['heap', 'udmabuf'];
+const LISTED = ['dmabuf', 'stat', 'badargs', 'fileops', 'mmap', 'sysfs', 'life'];
+
+const update = process.env.UPDATE_DIFFERENCES === '1';
+
+function fixture(path: string): string {
+  return fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
+}
+
+function recording(version: KernelVersion, name: string): string {
+  return readFileSync(fixture(`recordings/${version}/${name}.txt`), 'latin1');
+}
+
+function listed(version: KernelVersion, name: string): string[] {
+  const path = fixture(`differences/${version}/${name}.diff`);
+  return existsSync(path) ? readFileSync(path, 'latin1').split('\n').slice(0, -1) : [];
+}
+
+/** `lines` without those that are marked in `list`, and without marks. */
+function settled(list: string[], lines: string[]): string[] {
+  const marks = new Set(list.filter((line) => line.startsWith('?')).map((line) => line.slice(1)));
+  return lines.filter((line) => !line.startsWith('?') && !marks.has(line));
+}
+
+/** `found`, with the marks of `list`; what was marked and has not come this time stays, at the end. */
+function marked(list: string[], found: string[]): string[] {
+  const marks = new Set(list.filter((line) => line.startsWith('?')));
+  const lines = found.map((line) => (marks.delete(`?${line}`) ? `?${line}` : line));
+  return [...lines, ...marks];
+}
+
+function list(version: KernelVersion, name: string, lines: string[]): void {
+  const path = fixture(`differences/${version}/${name}.diff`);
+  if (lines.length === 0) rmSync(path, { force: true });
+  else writeFileSync(path, `${lines.join('\n')}\n`, 'latin1');
+}
+
+beforeEach(needsCompiler);
+
+describe.each(KERNEL_VERSIONS)('as Linux %s', (version) => {
+  describe.each(LINKAGES)('%s', (linkage) => {
+    test.each(EQUAL)('%s: every line is the real kernel’s', async (name) => {
+      const { kernel, ...ended } = await run({ version }, probe(name, linkage), [], {
+        exact: true,
+      });
+      expect(difference(recording(version, name), ended.stdout)).toEqual([]);
+      expect(ended).toMatchObject({ status: 0, stderr: '' });
+      await expectNothingLeft(kernel);
+    });
+
+    test.each(LISTED)('%s: what differs is listed, and only that', async (name) => {
+      const { kernel, ...ended } = await run({ version }, probe(name, linkage), [], {
+        exact: true,
+        encoding: 'latin1',
+      });
+      const found = difference(recording(version, name), ended.stdout);
+      const known = listed(version, name);
+      if (update) list(version, name, marked(known, found));
+      else expect(settled(known, found)).toEqual(settled(known, known));
+      expect(ended).toMatchObject({ status: 0, stderr: '' });
+      expect(kernel.dmesg().filter((line) => line.includes('BUG'))).toEqual([]);
+      await expectNothingLeft(kernel);
+    });
+  });
+
+  test('dmabuf: all that is listed has to do with fences', () => {
+    const others = listed(version, 'dmabuf').filter((line) => !/sync_file|import/.test(line));
+    expect(others).toEqual([]);
+  });
+});
+
+describe('without `exact`, only what reads and writes differs', () => {
+  test.each([
+    [
+      'heap',
+      ['read heap -> -1 EINVAL', 'write heap -> -1 EINVAL'],
+      ['read heap -> 0', 'write heap -> -1 EPERM'],
+    ],
+    ['udmabuf', ['read -> -1 EINVAL'], ['read -> ok']],
+    [
+      'dmabuf',
+      ['read -> -1 EINVAL', 'write -> -1 EINVAL', 'pread -> -1 ESPIPE', 'pwrite -> -1 ESPIPE'],
+      ['read -> 16', 'write -> 16', 'pread -> 16', 'pwrite -> 16'],
+    ],
+  ])('%s: these lines, and no others', async (name, exact, otherwise) => {
+    const asRecorded = await run({ version: '6.12' }, probe(name), [], { exact: true });
+    const { stdout } = await run({ version: '6.12' }, probe(name));
+    expect(difference(asRecorded.stdout, stdout)).toEqual([
+      ...exact.map((line) => `-${line}`),
+      ...otherwise.map((line) => `+${line}`),
+    ]);
+  });
+});

@@ -1,0 +1,32 @@
+/** Two outputs of a probe, line by line: what only the first has ("-"), and what only the second ("+"). */
+export function difference(expected: string, actual: string): string[] {
+  const a = lines(expected);
+  const b = lines(actual);
+  // Longest common subsequence: common[i][j] is that of a from i on and b from j on.
+  const common = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
+  const at = (i: number, j: number) => common[i]?.[j] ?? 0;
+  for (let i = a.length - 1; i >= 0; i--) {
+    const row = common[i] as Uint32Array;
+    for (let j = b.length - 1; j >= 0; j--) {
+      row[j] = a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+    }
+  }
+  const result: string[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    if (i < a.length && j < b.length && a[i] === b[j]) {
+      i++;
+      j++;
+    } else if (i < a.length && (j === b.length || at(i + 1, j) >= at(i, j + 1))) {
+      result.push(`-${a[i++]}`);
+    } else {
+      result.push(`+${b[j++]}`);
+    }
+  }
+  return result;
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined);
+}
