@@ -182,6 +182,24 @@ EXPORT(fstatat) {
     return answer(env, 0);
 }
 
+/* fstatat of an entry whose name is a number, as those of /proc/PID/fd are. */
+EXPORT(fstatNumber) {
+    ARGUMENTS(3);
+    char name[12], *digit = name + sizeof name - 1;
+    void *out;
+    size_t length;
+    struct stat stat;
+    if (!typed_arg(env, argv[2], napi_float64_array, &out, &length) || length < STAT_FIELDS)
+        return answer(env, -EINVAL);
+    unsigned number = (unsigned)int_arg(env, argv[1]);
+    *digit = 0;
+    do *--digit = '0' + number % 10;
+    while (number /= 10);
+    if (fstatat(int_arg(env, argv[0]), digit, &stat, 0)) return answer(env, -errno);
+    stat_fields(&stat, out);
+    return answer(env, 0);
+}
+
 EXPORT(fstatfsType) {
     ARGUMENTS(1);
     struct statfs statfs;

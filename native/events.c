@@ -93,23 +93,45 @@ static int wait_for_events(int epfd, struct epoll_event *events, int count, int6
     return epoll_wait(epfd, events, count, ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
-EXPORT(epollWait) {
-    ARGUMENTS(3);
+/* Pairs (data, events) into `out`; how many, or -errno. */
+static int wait_into(int epfd, uint32_t *out, size_t room, int64_t ns) {
     struct epoll_event events[128];
     const size_t most = sizeof events / sizeof *events;
-    void *elements;
-    size_t length;
-    if (!typed_arg(env, argv[1], napi_uint32_array, &elements, &length) || length < 2)
-        return answer(env, -EINVAL);
-    uint32_t *out = elements;
-    int count = (int)(length / 2 < most ? length / 2 : most);
-    int ready = wait_for_events(int_arg(env, argv[0]), events, count, long_arg(env, argv[2]));
+    int ready = wait_for_events(epfd, events, (int)(room < most ? room : most), ns);
     /* Interrupted is as good as nothing yet: whoever waits looks again. */
-    if (ready < 0) return answer(env, errno == EINTR ? 0 : -errno);
+    if (ready < 0) return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < ready; i++) {
         out[2 * i] = events[i].data.u32;
         out[2 * i + 1] = events[i].events;
     }
+    return ready;
+}
+
+EXPORT(epollWait) {
+    ARGUMENTS(3);
+    void *out;
+    size_t length;
+    if (!typed_arg(env, argv[1], napi_uint32_array, &out, &length) || length < 2)
+        return answer(env, -EINVAL);
+    return answer(env, wait_into(int_arg(env, argv[0]), out, length / 2, long_arg(env, argv[2])));
+}
+
+/*
+ * epollWait, and the notification of what is ready first, if that is a listener registered under its
+ * own number. A notification that could not be had (its caller was killed) clears that entry's events.
+ */
+EXPORT(epollReceive) {
+    ARGUMENTS(4);
+    void *out, *notif;
+    size_t length, size;
+    if (!typed_arg(env, argv[1], napi_uint32_array, &out, &length) || length < 2 ||
+        !bytes_arg(env, argv[2], &notif, &size))
+        return answer(env, -EINVAL);
+    int ready = wait_into(int_arg(env, argv[0]), out, length / 2, long_arg(env, argv[3]));
+    uint32_t *first = out;
+    if (ready > 0 && first[0] != 0 && first[1] & EPOLLIN &&
+        receive_notification((int)first[0], notif, size))
+        first[1] = 0;
     return answer(env, ready);
 }
 

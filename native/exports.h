@@ -21,6 +21,7 @@
     X(access)                                                                                      \
     X(fstat)                                                                                       \
     X(fstatat)                                                                                     \
+    X(fstatNumber)                                                                                 \
     X(fstatfsType)                                                                                 \
     X(getdents64)                                                                                  \
     /* async.c */                                                                                  \
@@ -48,6 +49,7 @@
     X(epollCtl)                                                                                    \
     X(epollCtlEvent)                                                                               \
     X(epollWait)                                                                                   \
+    X(epollReceive)                                                                                \
     X(eventfd)                                                                                     \
     /* watch.c */                                                                                  \
     X(watchFd)                                                                                     \

@@ -110,6 +110,9 @@ static inline napi_value undefined(napi_env env) {
 int ioctl_arg(napi_env env, napi_value value, unsigned long request, void **argument,
               bool *has_bytes);
 
+/* notify.c: SECCOMP_IOCTL_NOTIF_RECV into `notif`, zeroed first; 0 or -errno. */
+int receive_notification(int listener, void *notif, size_t size);
+
 /* Throws an Error with the fields of Node's own system errors; `error` is a positive errno. */
 napi_value throw_errno(napi_env env, int error, const char *syscall);
 

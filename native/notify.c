@@ -43,15 +43,18 @@ EXPORT(notifSizes) {
     return array;
 }
 
+int receive_notification(int listener, void *notif, size_t size) {
+    if (size < sizeof(struct seccomp_notif)) return -EINVAL;
+    memset(notif, 0, size);
+    return listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, notif);
+}
+
 EXPORT(notifRecv) {
     ARGUMENTS(2);
     void *notif;
-    size_t length;
-    if (!bytes_arg(env, argv[1], &notif, &length) || length < sizeof(struct seccomp_notif))
-        return answer(env, -EINVAL);
-    memset(notif, 0, length);
-    return answer(env,
-                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_RECV, notif));
+    size_t size;
+    if (!bytes_arg(env, argv[1], &notif, &size)) return answer(env, -EINVAL);
+    return answer(env, receive_notification(int_arg(env, argv[0]), notif, size));
 }
 
 EXPORT(notifSend) {

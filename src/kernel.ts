@@ -5,8 +5,8 @@ import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
-import { Pins } from './mm/pin.js';
 import { PageAllocator } from './mm/page_alloc.js';
+import { Pins } from './mm/pin.js';
 import { formatRecord, KernelLog } from './printk.js';
 import { spawn } from './supervisor/spawn.js';
 import { Supervisor, type Tracer } from './supervisor/supervisor.js';
@@ -67,7 +67,7 @@ export class Kernel {
         `no kernel version ${this.version}; there are ${KERNEL_VERSIONS.join(', ')}`,
       );
     }
-    this.memory = new PageAllocator(options.memory?.size ?? totalmem());
+    this.memory = new PageAllocator(options.memory?.size ?? totalmem(), () => this.settle());
     this.sys = new Sys(this);
     this.#only = options.devices && new Set(options.devices);
     for (const init of initcalls) init(this);
@@ -90,6 +90,12 @@ export class Kernel {
     const [major = 0, minor = 0] = this.version.split('.').map(Number);
     const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number);
     return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  }
+
+  /** @internal Takes note of all that programs have let go of. Whoever tells what is alive asks first. */
+  settle(): void {
+    this.#supervisor?.rest();
+    this.releases.drain();
   }
 
   /** Adds a line to the kernel log. */

@@ -67,6 +67,8 @@ export interface Native {
   fstat(fd: number, out: Float64Array): number;
   /** fstatat(2), symbolic links followed unless flags say AT_SYMLINK_NOFOLLOW (0x100). */
   fstatat(dirfd: number, path: string, flags: number, out: Float64Array): number;
+  /** fstatat(2) of an entry whose name is a number: that of a descriptor in /proc/PID/fd. */
+  fstatNumber(dirfd: number, name: number, out: Float64Array): number;
   fstatfsType(fd: number): number;
 
   // --- memory ----------------------------------------------------------------------------------
@@ -112,6 +114,11 @@ export interface Native {
   epollCtlEvent(epfd: number, op: number, fd: number, event: Uint8Array): number;
   /** epoll_pwait2(2) (epoll_wait where the kernel lacks it): pairs (data, events) into `out`. */
   epollWait(epfd: number, out: Uint32Array, timeoutNs: number): number;
+  /**
+   * {@link epollWait}, and then {@link notifRecv} from what is ready first, if that is a listener
+   * registered under its own number. If its caller is gone meanwhile, its events are cleared.
+   */
+  epollReceive(epfd: number, out: Uint32Array, notif: Uint8Array, timeoutNs: number): number;
   eventfd(initial: number, flags: number): number;
   /**
    * Calls back on the event loop whenever `fd` is readable (level-triggered). The descriptor becomes

@@ -9,7 +9,7 @@ import { Kernel } from '../kernel.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { UsageError } from './usage.js';
 
-const DEFAULT_FRAMES = 300;
+const DEFAULT_FRAMES = 400;
 const DEFAULT_OUT = 'dmabuf-shim-demo.png';
 const DEFAULT_TIMEOUT = 20;
 
@@ -41,7 +41,7 @@ export async function demo(args: string[]): Promise<number> {
     using kernel = new Kernel();
     const by = filter ? basename(filter) : 'filter';
     process.stdout.write(`${basename(picture)}: camera -> ${by} -> display\n`);
-    const onShown = (shown: number) => progress.show(shown);
+    const onShown = (shown: number, seconds: number) => progress.show(shown, seconds);
     const outcome = await runPipeline(kernel, { picture, frames, out, filter, timeout, onShown });
     progress.end();
     process.stderr.write(outcome.remarks);
@@ -157,19 +157,18 @@ class Progress {
   readonly #frames: number;
   readonly #interval = process.stdout.isTTY ? 50 : 1000;
   #next = 0;
-  #first = 0;
   #open = false;
 
   constructor(frames: number) {
     this.#frames = frames;
   }
 
-  show(shown: number): void {
+  show(shown: number, seconds: number): void {
     const now = performance.now();
-    this.#first ||= now;
+    if (shown === 1) this.#next = now + this.#interval;
     if (now < this.#next && shown < this.#frames) return;
     this.#next = now + this.#interval;
-    const rate = shown > 1 ? `, ${fps(shown, (now - this.#first) / 1000)}` : '';
+    const rate = shown > 1 ? `, ${fps(shown, seconds)}` : '';
     const line = `frame ${shown} of ${this.#frames}${rate}`;
     process.stdout.write(process.stdout.isTTY ? `\r${line}\x1b[K` : `${line}\n`);
     this.#open = process.stdout.isTTY;

@@ -26,7 +26,7 @@ await application(async ([path = '', frames]) => {
   let shown = 0;
   let shared = 0;
   let began = 0;
-  let ended = 0;
+  let seconds = 0;
 
   for await (const { content, fds } of filter.receive()) {
     const { type, buffer, frame, width, height } = content;
@@ -47,8 +47,8 @@ await application(async ([path = '', frames]) => {
       filter.send({ type: RELEASE, buffer });
       shown++;
       shared += byteLength(original.size) + byteLength(filtered.size);
-      ended = performance.now();
-      report({ shown });
+      seconds = (performance.now() - began) / 1000;
+      report({ shown, seconds });
     }
   }
   filter.send({ type: END });
@@ -57,7 +57,7 @@ await application(async ([path = '', frames]) => {
   writePicture(path, sheet);
   report({
     result: {
-      seconds: (ended - began) / 1000,
+      seconds,
       shared,
       checksum: checksum.digest('hex').slice(0, 16),
       traffic: filter.traffic,

@@ -19,37 +19,36 @@ export class InkAndWash {
     const brightness = this.#brightness;
     for (let y = 0; y < height; y++) {
       const row = y * width;
-      const above = y > 0 ? row - width : row;
-      const below = y < height - 1 ? row + width : row;
-      // Sobel's operator: of each column its weighted sum and its slope, of three columns in turn.
-      const sum = (x: number) => at(above + x) + 2 * at(row + x) + at(below + x);
-      const slope = (x: number) => at(below + x) - at(above + x);
-      let leftSum = sum(0);
-      let leftSlope = slope(0);
-      let hereSum = leftSum;
-      let hereSlope = leftSlope;
+      const above = y > 0 ? -width : 0;
+      const below = y < height - 1 ? width : 0;
+      // Sobel's operator from the weighted sum and the slope of three columns, each read once.
+      const top = brightness[row + above] as number;
+      const bottom = brightness[row + below] as number;
+      let hereSum = top + 2 * (brightness[row] as number) + bottom;
+      let hereSlope = bottom - top;
+      let leftSum = hereSum;
+      let leftSlope = hereSlope;
       for (let x = 0; x < width; x++) {
-        const right = x < width - 1 ? x + 1 : x;
-        const rightSum = sum(right);
-        const rightSlope = slope(right);
+        const i = row + x;
+        const right = x < width - 1 ? i + 1 : i;
+        const upper = brightness[right + above] as number;
+        const lower = brightness[right + below] as number;
+        const rightSum = upper + 2 * (brightness[right] as number) + lower;
+        const rightSlope = lower - upper;
         const across = Math.abs(rightSum - leftSum);
-        const along = Math.abs(leftSlope + 2 * hereSlope + rightSlope);
-        const ink = Math.max(0, ((across + along - GRAIN) * 3) >> 2);
-        const pixel = input[row + x] as number;
-        output[row + x] =
-          wash(pixel & 0xff, ink) |
-          (wash((pixel >>> 8) & 0xff, ink) << 8) |
-          (wash((pixel >>> 16) & 0xff, ink) << 16) |
+        const down = Math.abs(leftSlope + 2 * hereSlope + rightSlope);
+        const ink = Math.max(0, ((across + down - GRAIN) * 3) >> 2);
+        const pixel = input[i] as number;
+        output[i] =
+          paint(pixel & 0xff, ink) |
+          (paint((pixel >>> 8) & 0xff, ink) << 8) |
+          (paint((pixel >>> 16) & 0xff, ink) << 16) |
           0xff000000;
         leftSum = hereSum;
         leftSlope = hereSlope;
         hereSum = rightSum;
         hereSlope = rightSlope;
       }
-    }
-
-    function at(index: number): number {
-      return brightness[index] as number;
     }
   }
 
@@ -66,6 +65,6 @@ export class InkAndWash {
 }
 
 /** A colour as pale paint, less the ink over it. */
-function wash(colour: number, ink: number): number {
+function paint(colour: number, ink: number): number {
   return Math.max(0, 96 + ((colour * 5) >> 3) - ink);
 }

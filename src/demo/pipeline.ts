@@ -19,8 +19,8 @@ export interface PipelineOptions {
   filter?: string | undefined;
   /** Seconds without a frame after which it is given up. */
   timeout: number;
-  /** Called with the number of frames that the display has shown, after each. */
-  onShown: (frames: number) => void;
+  /** Called after each frame: how many the display has shown, and in which time. */
+  onShown: (frames: number, seconds: number) => void;
 }
 
 /** What the display reports at its end. */
@@ -35,7 +35,7 @@ export interface DisplayResult {
 }
 
 /** What the camera and the display report, a line each. */
-type Fact = { shown?: number; result?: DisplayResult; traffic?: Traffic };
+type Fact = { shown?: number; seconds?: number; result?: DisplayResult; traffic?: Traffic };
 
 export interface Outcome extends DisplayResult {
   /** The kernel's buffers while the film ran. */
@@ -86,7 +86,7 @@ export async function runPipeline(kernel: Kernel, options: PipelineOptions): Pro
     if (fact.shown === undefined) return;
     if (shown === 0) buffers = listBuffers(kernel);
     shown = fact.shown;
-    onShown(shown);
+    onShown(shown, fact.seconds ?? 0);
   };
 
   const sockets: number[] = [];
@@ -224,7 +224,7 @@ async function countLeft(kernel: Kernel): Promise<number> {
   await kernel.idle();
   for (let i = 0; i < 100 && dmaBufList(kernel).size > 0; i++) {
     await sleep(10);
-    kernel.releases.drain();
+    kernel.settle();
   }
   return dmaBufList(kernel).size;
 }

@@ -22,8 +22,9 @@ const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const RESPONSE_SIZE = 24;
 
 export class Call {
-  readonly listener: number;
-  readonly #notif: Uint8Array;
+  listener: number;
+  /** The notification, struct seccomp_notif. */
+  readonly notif: Uint8Array;
   readonly #words: DataView;
   /** The result of a call that was answered at once, with a descriptor or by injection. */
   answered = 0;
@@ -32,7 +33,7 @@ export class Call {
 
   constructor(listener: number, notif: Uint8Array) {
     this.listener = listener;
-    this.#notif = notif;
+    this.notif = notif;
     this.#words = new DataView(notif.buffer, notif.byteOffset);
   }
 
@@ -69,12 +70,12 @@ export class Call {
 
   /** Whether the caller waits still. */
   get valid(): boolean {
-    return native.notifIdValid(this.listener, this.#notif) === 0;
+    return native.notifIdValid(this.listener, this.notif) === 0;
   }
 
   /** A copy that outlives the buffer which the next call is received into. */
   clone(): Call {
-    const copy = new Call(this.listener, this.#notif.slice());
+    const copy = new Call(this.listener, this.notif.slice());
     copy.task = this.task;
     return copy;
   }
@@ -101,7 +102,7 @@ export class Call {
 
   #addFd(fd: number, cloexec: boolean, flags: number): number {
     const fdFlags = cloexec ? 0o2000000 : 0;
-    return orThrow(native.notifAddfd(this.listener, this.#notif, fd, flags, 0, fdFlags));
+    return orThrow(native.notifAddfd(this.listener, this.notif, fd, flags, 0, fdFlags));
   }
 
   /** Sends an answer. That the caller is gone by now is no error. */
@@ -122,11 +123,6 @@ export class Call {
       response.setUint32(20, 0, true);
     }
     native.notifSend(this.listener, responseBytes);
-  }
-
-  /** The notification, for the addon. */
-  get notif(): Uint8Array {
-    return this.#notif;
   }
 }
 

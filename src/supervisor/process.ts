@@ -8,6 +8,7 @@ import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import type { Task } from '../task.js';
 import type { Call } from './call.js';
+import { HotDescriptor } from './hot_descriptor.js';
 
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
 const AT_FDCWD = -100;
@@ -21,18 +22,19 @@ export class RemoteTask implements Task {
   readonly mm: ProcessMemory;
   /** The call that it waits in now. */
   call!: Call;
+  readonly #hot: HotDescriptor;
   #fds = -1;
-  #pid = 0;
 
-  constructor(kernel: Kernel, tid: number) {
+  constructor(kernel: Kernel, tid: number, hot: HotDescriptor) {
     this.kernel = kernel;
     this.tid = tid;
+    this.#hot = hot;
     this.mm = new ProcessMemory(tid);
   }
 
   get pid(): number {
-    this.#pid ||= readStatus(this.tid, 'Tgid') || this.tid;
-    return this.#pid;
+    // Not kept: thread ids are used again.
+    return readStatus(this.tid, 'Tgid') || this.tid;
   }
 
   /**
@@ -40,14 +42,23 @@ export class RemoteTask implements Task {
    * descriptor of its /proc/TID/fd, which saves most of the path every time.
    */
   fstat(fd: number): boolean {
-    if (this.#fds >= 0 && native.fstatat(this.#fds, String(fd), 0, stat) === 0) return true;
+    if (this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0) return true;
     // No such descriptor, or the directory is that of an earlier thread with this id.
     this.close();
     this.#fds = native.open(`/proc/${this.tid}/fd`, O_PATH_DIRECTORY, 0);
-    return this.#fds >= 0 && native.fstatat(this.#fds, String(fd), 0, stat) === 0;
+    return this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0;
   }
 
   fget(fd: number): File | undefined {
+    const hot = this.#hot.get(this.tid, fd);
+    if (hot) return hot;
+    const file = this.lookUp(fd);
+    if (file) this.#hot.note(this.tid, fd, file, () => this.#duplicate(fd));
+    return file;
+  }
+
+  /** As {@link fget}, and {@link stat} holds what the machine says of the descriptor. */
+  lookUp(fd: number): File | undefined {
     if (fd < 0 || !this.fstat(fd)) return undefined;
     return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
   }
@@ -74,10 +85,15 @@ export class RemoteTask implements Task {
 
   /** A descriptor here of the same open file description as the program's. */
   dupDescriptor(fd: number): number {
-    const pidfd = orThrow(native.pidfdOpen(this.pid, 0));
-    const dup = native.pidfdGetfd(pidfd, fd);
+    return orThrow(this.#duplicate(fd));
+  }
+
+  #duplicate(fd: number): number {
+    const pidfd = native.pidfdOpen(this.pid, 0);
+    if (pidfd < 0) return pidfd;
+    const duplicate = native.pidfdGetfd(pidfd, fd);
     native.close(pidfd);
-    return orThrow(dup);
+    return duplicate;
   }
 
   installFd(file: File, flags: number): number {
@@ -126,6 +142,7 @@ const MAX_TASKS = 64;
 export class TaskCache {
   readonly #kernel: Kernel;
   readonly #tasks = new Map<number, RemoteTask>();
+  readonly #hot = new HotDescriptor();
   #last: RemoteTask | undefined;
 
   constructor(kernel: Kernel) {
@@ -137,14 +154,20 @@ export class TaskCache {
     let task = this.#tasks.get(tid);
     if (!task) {
       if (this.#tasks.size >= MAX_TASKS) this.clear();
-      task = new RemoteTask(this.#kernel, tid);
+      task = new RemoteTask(this.#kernel, tid, this.#hot);
       this.#tasks.set(tid, task);
     }
     this.#last = task;
     return task;
   }
 
+  /** Nothing calls any more, for now: nothing of the programs' is kept. */
+  rest(): void {
+    this.#hot.drop();
+  }
+
   clear(): void {
+    this.#hot.drop();
     for (const task of this.#tasks.values()) task.close();
     this.#tasks.clear();
     this.#last = undefined;

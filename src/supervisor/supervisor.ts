@@ -45,7 +45,8 @@ export class Supervisor {
   readonly #watch: FdWatch;
   readonly #listeners = new Set<number>();
   readonly #ready = new Uint32Array(2 * 32);
-  readonly #notif = new Uint8Array(Math.max(NOTIF_SIZE, notifSize()));
+  /** The call that is being answered: one object for all, as there is one at a time. */
+  readonly #call = new Call(-1, new Uint8Array(Math.max(NOTIF_SIZE, notifSize())));
   readonly #tasks: TaskCache;
   readonly #shadows = new ShadowDirectories();
   readonly #handlers: (Handler | undefined)[] = [];
@@ -110,23 +111,31 @@ export class Supervisor {
     const end = performance.now() + TURN;
     let linger = 0;
     do {
-      const count = native.epollWait(this.#epfd, this.#ready, linger);
-      if (count <= 0) return;
+      const count = native.epollReceive(this.#epfd, this.#ready, this.#call.notif, linger);
+      if (count <= 0) break;
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i] as number;
         const events = this.#ready[2 * i + 1] as number;
         if (token === RELEASES) this.#kernel.releases.drain();
-        else if (events & EPOLLIN) this.#receive(token);
-        else this.#removeListener(token);
+        else if (events & EPOLLIN) this.#receive(token, i > 0);
+        else if (events !== 0) this.#removeListener(token);
       }
       linger = this.#listeners.size > 0 ? LINGER : 0;
     } while (performance.now() < end);
+    this.rest();
   }
 
-  #receive(listener: number): void {
+  /** Lets go of what is kept for speed alone, so that nothing of the programs' lives on by it. */
+  rest(): void {
+    this.#tasks.rest();
+  }
+
+  /** Answers the next call of a listener; the first that is ready has come with the news. */
+  #receive(listener: number, fetch: boolean): void {
+    const call = this.#call;
     // ENOENT: the caller was killed meanwhile.
-    if (native.notifRecv(listener, this.#notif) < 0) return;
-    const call = new Call(listener, this.#notif);
+    if (fetch && native.notifRecv(listener, call.notif) < 0) return;
+    call.listener = listener;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
     this.#answer(call);

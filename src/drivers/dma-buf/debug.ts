@@ -20,7 +20,7 @@ export function dmaBufInit(kernel: Kernel): void {
 const directories = new WeakMap<DmaBuf, Directory>();
 
 function* bufferDirectories(kernel: Kernel): Iterable<[string, TreeNode]> {
-  kernel.releases.drain();
+  kernel.settle();
   for (const dmabuf of dmaBufList(kernel)) yield [String(dmabuf.ino), directoryOf(dmabuf)];
 }
 
@@ -37,7 +37,7 @@ function directoryOf(dmabuf: DmaBuf): Directory {
 
 /** Linux's table of buffers, the newest first. */
 function bufinfo(kernel: Kernel): string {
-  kernel.releases.drain();
+  kernel.settle();
   const buffers = [...dmaBufList(kernel)].reverse();
   const lines = [
     '',

@@ -23,7 +23,7 @@ import { File, type FileOperations, type MemoryPiece, type Vma } from '../../fs/
 import { countUses } from '../../fs/uses.js';
 import type { Kernel } from '../../kernel.js';
 import type { Pin } from '../../mm/pin.js';
-import { copyFromUser, strndupUser } from '../../mm/uaccess.js';
+import { strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 
 /** Direction of a transfer, <linux/dma-direction.h>. */
@@ -254,9 +254,14 @@ const dmaBufFops: FileOperations = {
   },
 };
 
+/** The argument of the SYNC at hand: made once, since no request is more frequent. */
+const syncArgument = dma_buf_sync.create();
+const INVALID_SYNC_FLAGS = ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK);
+
 function sync(dmabuf: DmaBuf, task: Task, arg: number): number {
-  const flags = copyFromUser(task.mm, arg, dma_buf_sync).flags;
-  if (flags & ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK)) throw errno('EINVAL');
+  task.mm.read(arg, syncArgument.bytes);
+  const { flags } = syncArgument;
+  if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
   if (Number(flags) & DMA_BUF_SYNC_END) dmabuf.ops.endCpuAccess?.(dmabuf, direction);
   else dmabuf.ops.beginCpuAccess?.(dmabuf, direction);

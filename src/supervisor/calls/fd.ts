@@ -79,7 +79,7 @@ const F_GET_SEALS = 1034;
 const fcntl: Handler = (call) => {
   const command = call.int(1);
   // A program that seals what was just under a buffer is to find that the buffer has gone.
-  if (command === F_ADD_SEALS) call.task.kernel.releases.drain();
+  if (command === F_ADD_SEALS) call.task.kernel.settle();
   const file = call.task.fget(call.int(0));
   if (!file) return CONTINUE;
   if (command === F_GETFL) return openFlags(file, call.task.tid, call.int(0)) ?? CONTINUE;

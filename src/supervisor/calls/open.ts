@@ -87,7 +87,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     const file = fileAt(kernel, found.pid, found.fd);
     if (!file) return CONTINUE;
     if (found.of === 'fdinfo') {
-      kernel.releases.drain();
+      kernel.settle();
       const fd = openContent(fdinfo(file, found.path), flags);
       return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
     }

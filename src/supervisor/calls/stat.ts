@@ -69,7 +69,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   }
 
   function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
-    const file = call.task.fget(fd);
+    const file = call.task.lookUp(fd);
     if (file) statFile(file, stat);
     else {
       const path = shadows.used && shadows.pathOf(call.task.linkOf(fd) ?? '');
