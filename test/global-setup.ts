@@ -15,11 +15,11 @@ declare module 'vitest' {
 
 export default function setup(project: TestProject): () => void {
   const cwd = fileURLToPath(new URL('..', import.meta.url));
-  const { status, stdout } = spawnSync('npx', ['tsc', '-p', 'tsconfig.build.json'], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], {
     cwd,
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`dist/ cannot be built:\n${stdout}`);
+  if (status !== 0) throw new Error(`dist/ cannot be built:\n${stdout}${stderr}`);
   const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-programs-'));
   project.provide('programs', folder);
   return () => rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,194 @@
+// npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
+//
+// node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  DMA_BUF_IOCTL_SYNC,
+  DMA_HEAP_IOCTL_ALLOC,
+  dma_buf_sync,
+  dma_heap_allocation_data,
+  O_CLOEXEC,
+  O_RDWR,
+} from '../dist/ioctl/index.js';
+import { Kernel } from '../dist/src/index.js';
+import * as posix from '../dist/src/posix.js';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const cli = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-bench-'));
+
+function compile(name) {
+  const program = join(folder, name);
+  execFileSync('cc', ['-O2', '-D_GNU_SOURCE', '-o', program, join(here, `${name}.c`)]);
+  return program;
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+/** Measures the functions in turn, so that a change of the machine's speed meets them all; medians. */
+async function inTurn(rounds, ...measures) {
+  const figures = measures.map(() => []);
+  for (let i = 0; i < rounds; i++) {
+    for (const [k, measure] of measures.entries()) figures[k].push(await measure());
+  }
+  return figures.map(median);
+}
+
+const number = (command, args) => Number(execFileSync(command, args, { encoding: 'utf8' }));
+const supervised = (...args) => number(process.execPath, [cli, 'run', '--', ...args.map(String)]);
+
+const us = (ns) => `${(ns / 1000).toFixed(2)} µs`;
+const ms = (ns) => `${(ns / 1e6).toFixed(1)} ms`;
+
+function report(what, measured, floorName, floor, limit) {
+  const ratio = floor === undefined ? '' : `${(measured[1] / floor[1]).toFixed(2)} ×`;
+  const against = floor === undefined ? '' : `${floorName} ${floor[0]}`;
+  console.log(
+    [
+      what.padEnd(46),
+      measured[0].padStart(11),
+      against.padEnd(42),
+      ratio.padStart(7),
+      `  (at most ${limit})`,
+    ].join('  '),
+  );
+}
+
+const figure = (format, value) => [format(value), value];
+
+/** Nanoseconds a call of `call`, in this process. */
+function timed(count, call) {
+  for (let i = 0; i < count / 10; i++) call();
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < count; i++) call();
+  return Number(process.hrtime.bigint() - start) / count;
+}
+
+const benches = {
+  async sync() {
+    const [floor, client] = [compile('floor'), compile('client')];
+    const [base, ours] = await inTurn(
+      7,
+      () => number(floor, ['20000']),
+      () => supervised(client, 'sync', 20000),
+    );
+    report(
+      'supervised DMA_BUF_IOCTL_SYNC',
+      figure(us, ours),
+      'C supervisor',
+      figure(us, base),
+      '1.3 ×',
+    );
+  },
+
+  async sysioctl() {
+    using kernel = new Kernel();
+    const heap = kernel.sys.open('/dev/dma_heap/system', O_RDWR);
+    const data = dma_heap_allocation_data.create({ len: 4096n, fd_flags: O_RDWR | O_CLOEXEC });
+    kernel.sys.ioctl(heap, DMA_HEAP_IOCTL_ALLOC, data);
+    const sync = dma_buf_sync.create({ flags: 1n });
+    const pair = posix.socketpair();
+    // FIONREAD of a socket: a system call that does next to nothing, made through the same addon.
+    const FIONREAD = 0x541b;
+    const bytes = new Uint8Array(4);
+    const [base, ours] = await inTurn(
+      7,
+      () => timed(100_000, () => posix.ioctl(pair[0], FIONREAD, bytes)),
+      () => timed(100_000, () => kernel.sys.ioctl(data.fd, DMA_BUF_IOCTL_SYNC, sync)),
+    );
+    for (const fd of [...pair, data.fd, heap]) posix.close(fd);
+    report(
+      'in-process DMA_BUF_IOCTL_SYNC',
+      figure(us, ours),
+      'bare ioctl, same addon',
+      figure(us, base),
+      '5 ×',
+    );
+  },
+
+  async alloc() {
+    const client = compile('client');
+    const [ours] = await inTurn(7, () => supervised(client, 'alloc', 5000, 0));
+    report('supervised allocate + close, 4 KiB', figure(us, ours), '', undefined, '100 µs');
+  },
+
+  async live() {
+    const client = compile('client');
+    const [base, ours] = await inTurn(
+      5,
+      () => supervised(client, 'alloc', 5000, 10),
+      () => supervised(client, 'alloc', 5000, 20000),
+    );
+    report(
+      'allocate + close, 20,000 live buffers',
+      figure(us, ours),
+      '10 live buffers',
+      figure(us, base),
+      '1.2 ×',
+    );
+  },
+
+  async hand() {
+    const client = compile('client');
+    const [small, large] = await inTurn(
+      7,
+      () => supervised(client, 'hand', 2000, 64 * 1024),
+      () => supervised(client, 'hand', 2000, 32 * 1024 * 1024),
+    );
+    report(
+      'hand a 32 MiB frame to another process',
+      figure(us, large),
+      '64 KiB frame',
+      figure(us, small),
+      '1.2 ×',
+    );
+  },
+
+  async udmabuf() {
+    const client = compile('client');
+    const [ours] = await inTurn(5, () => supervised(client, 'udmabuf', 2000));
+    report('supervised mmap + munmap of a udmabuf', figure(us, ours), '', undefined, 'no limit');
+  },
+
+  async open() {
+    const client = compile('client');
+    const [base, ours] = await inTurn(
+      5,
+      () => number(client, ['open', '10000']),
+      () => supervised(client, 'open', 10000),
+    );
+    report(
+      'open + close of an ordinary file',
+      figure(us, ours),
+      'unsupervised',
+      figure(us, base),
+      'no limit',
+    );
+  },
+
+  async start() {
+    const wall = (args) => () => {
+      const start = process.hrtime.bigint();
+      spawnSync(process.execPath, args);
+      return Number(process.hrtime.bigint() - start);
+    };
+    const [base, ours] = await inTurn(11, wall(['-e', '0']), wall([cli, 'run', '--', '/bin/true']));
+    report('run -- /bin/true', figure(ms, ours), 'node -e 0', figure(ms, base), '+ 60 ms');
+  },
+};
+
+const names = process.argv.slice(2);
+const unknown = names.find((name) => !(name in benches));
+if (unknown) {
+  console.error(`bench: no figure "${unknown}"; there are ${Object.keys(benches).join(', ')}`);
+  process.exit(2);
+}
+try {
+  for (const name of names.length > 0 ? names : Object.keys(benches)) await benches[name]();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,44 @@
+// Builds dist/: declarations by tsc, JavaScript bundled by esbuild, since loading some fifty modules one
+// by one would take longer than starting the program that `dmabuf-shim run` is for.
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+process.chdir(root);
+
+const tsc = join(
+  dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+  'bin/tsc',
+);
+try {
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--emitDeclarationOnly'], {
+    stdio: 'inherit',
+  });
+} catch {
+  process.exit(1); // tsc has said why.
+}
+
+await build({
+  entryPoints: [
+    'src/index.ts',
+    'src/posix.ts',
+    'src/cli/main.ts',
+    'ioctl/index.ts',
+    ...readdirSync('src/demo').map((name) => `src/demo/${name}`),
+  ],
+  outdir: 'dist',
+  outbase: '.',
+  bundle: true,
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  logLevel: 'warning',
+});

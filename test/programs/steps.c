@@ -1,0 +1,86 @@
+/*
+ * steps: does what each line of its standard input says, and answers with a line: "ok NUMBER", or the
+ * name of the error. Descriptors and mappings are known by letters. Lengths are in pages.
+ */
+#include "kit.h"
+
+static int fds[128];
+static char *maps[128];
+static int ends[2] = {-1, -1};
+static pid_t child;
+
+static long udmabuf(int memfd, long pages, long first) {
+    return udmabuf_of(memfd, first * PAGE, pages * PAGE);
+}
+
+static long hold(char *const *argv) {
+    int ready[2];
+    if (pipe(ready)) return -1;
+    child = fork();
+    if (child == 0) {
+        /* The parent goes on when exec, or this process itself, has closed the pipe. */
+        fcntl(ready[1], F_SETFD, FD_CLOEXEC);
+        if (argv) execv(argv[0], argv);
+        close(ready[1]);
+        for (;;) pause();
+    }
+    char byte;
+    close(ready[1]);
+    while (read(ready[0], &byte, 1) > 0);
+    close(ready[0]);
+    return child < 0 ? -1 : 0;
+}
+
+static long do_step(const char *name, int a, int b, long x, long y, char *self) {
+    if (!strcmp(name, "alloc")) return fds[a] = heap_buf(x * PAGE, O_RDWR | (y ? 0 : O_CLOEXEC));
+    if (!strcmp(name, "memfd")) return fds[a] = sealed_memfd(x * PAGE, F_SEAL_SHRINK);
+    if (!strcmp(name, "udmabuf")) return fds[a] = udmabuf(fds[b], x, y);
+    if (!strcmp(name, "dup")) return fds[a] = dup(fds[b]);
+    if (!strcmp(name, "dup2")) return dup2(fds[b], fds[a]);
+    if (!strcmp(name, "close")) return close(fds[a]);
+    if (!strcmp(name, "map")) {
+        void *at = mmap(NULL, x * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[b], y * PAGE);
+        if (at == MAP_FAILED) return -1;
+        maps[a] = at;
+        return 0;
+    }
+    if (!strcmp(name, "unmap")) return munmap(maps[a] + y * PAGE, x * PAGE);
+    if (!strcmp(name, "put")) return maps[a][y * PAGE] = (char)x, 0;
+    if (!strcmp(name, "get")) return maps[a][y * PAGE];
+    if (!strcmp(name, "write")) {
+        char byte = (char)x;
+        return pwrite(fds[a], &byte, 1, y * PAGE);
+    }
+    if (!strcmp(name, "read")) {
+        char byte = 0;
+        return pread(fds[a], &byte, 1, y * PAGE) == 1 ? byte : -1;
+    }
+    if (!strcmp(name, "fork")) return hold(NULL);
+    if (!strcmp(name, "exec")) {
+        char *argv[] = {self, "hold", NULL};
+        return hold(argv);
+    }
+    if (!strcmp(name, "kill")) return kill(child, SIGKILL) || waitpid(child, NULL, 0) < 0 ? -1 : 0;
+    if (!strcmp(name, "socketpair")) return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+    if (!strcmp(name, "send")) return send_fd(ends[0], fds[a]);
+    if (!strcmp(name, "receive")) return fds[a] = recv_fd(ends[1]);
+    if (!strcmp(name, "hangup")) return close(ends[0]) | close(ends[1]);
+    if (!strcmp(name, "crash")) abort();
+    errno = ENOSYS;
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    char line[128], name[16], a, b;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1) for (;;) pause();
+    while (fgets(line, sizeof line, stdin)) {
+        long x = 0, y = 0;
+        a = b = 0;
+        sscanf(line, "%15s %c %c %ld %ld", name, &a, &b, &x, &y);
+        long result = do_step(name, a, b, x, y, argv[0]);
+        if (result < 0) printf("%s\n", err(errno));
+        else printf("ok %ld\n", result);
+    }
+    return 0;
+}
