@@ -86,7 +86,7 @@ const benches = {
   },
 
   async sysioctl() {
-    using kernel = new Kernel();
+    const kernel = new Kernel();
     const heap = kernel.sys.open('/dev/dma_heap/system', O_RDWR);
     const data = dma_heap_allocation_data.create({ len: 4096n, fd_flags: O_RDWR | O_CLOEXEC });
     kernel.sys.ioctl(heap, DMA_HEAP_IOCTL_ALLOC, data);
@@ -101,6 +101,7 @@ const benches = {
       () => timed(100_000, () => kernel.sys.ioctl(data.fd, DMA_BUF_IOCTL_SYNC, sync)),
     );
     for (const fd of [...pair, data.fd, heap]) posix.close(fd);
+    kernel.close();
     report(
       'in-process DMA_BUF_IOCTL_SYNC',
       figure(us, ours),

@@ -100,7 +100,7 @@ describe.each([
       ['unmap q - 2 0', 0],
     ]));
 
-  test('lives on in a hole of two pages less than all', () =>
+  test('lives on in the pieces around a hole', () =>
     tell([
       ...made,
       ['map p a 4 0', 1],

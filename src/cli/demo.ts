@@ -1,10 +1,9 @@
 /** `dmabuf-shim demo`: three processes share the frames of a picture. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { message } from '../demo/connection.js';
-import { DemoError, type Outcome, runPipeline } from '../demo/pipeline.js';
+import { DemoError, type Outcome, runPipeline, SAMPLE } from '../demo/pipeline.js';
 import { Kernel } from '../kernel.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { UsageError } from './usage.js';
@@ -66,10 +65,7 @@ function parse(args: string[]) {
   const [picture] = positionals;
   return {
     help: values.help,
-    // Compiled, this file is three folders below the package's root.
-    picture: picture
-      ? resolve(picture)
-      : fileURLToPath(new URL('../../../fixtures/photos/astronaut.png', import.meta.url)),
+    picture: picture ? resolve(picture) : SAMPLE,
     frames: count('--frames', values.frames, DEFAULT_FRAMES),
     out: resolve(values.out ?? DEFAULT_OUT),
     filter: values.filter && resolve(values.filter),

@@ -37,7 +37,9 @@ await application(async ([path = '', frames]) => {
       sheet ??= new ContactSheet(kept.length, 2, { width, height });
     } else if (type === FRAME) {
       began ||= performance.now();
-      const { original, filtered } = pairs[buffer] as Pair;
+      const pair = pairs[buffer];
+      if (!pair) throw new Error(`a frame in buffer ${buffer}, which was never announced`);
+      const { original, filtered } = pair;
       filtered.access(DMA_BUF_SYNC_READ, (pixels) => checksum.update(pixels));
       for (const [column, moment] of kept.entries()) {
         if (moment !== frame) continue;

@@ -31,7 +31,9 @@ await application(async () => {
         pairs[buffer] = { input, output, style: new InkAndWash(size) };
         display.send({ type: BUFFER, buffer, ...size }, [input.fd, output.fd]);
       } else if (type === FRAME) {
-        const { input, output, style } = pairs[buffer] as Pair;
+        const pair = pairs[buffer];
+        if (!pair) throw new Error(`a frame in buffer ${buffer}, which was never announced`);
+        const { input, output, style } = pair;
         input.access(DMA_BUF_SYNC_READ, (from) =>
           output.access(DMA_BUF_SYNC_WRITE, (to) => style.draw(from, to)),
         );

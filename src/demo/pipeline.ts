@@ -1,13 +1,20 @@
 /** Starts camera, filter and display under a kernel, connects them, and sees them to their end. */
 import type { ChildProcess } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { dmaBufList } from '../drivers/dma-buf/dma-buf.js';
 import type { Kernel } from '../kernel.js';
 import { close, socketpair } from '../posix.js';
 import { DOWNSTREAM, STATUS_PEER_GONE, UPSTREAM } from './application.js';
 import type { Traffic } from './connection.js';
+
+/** The package's dist/src/index.js, wherever the bundler has put what is in this file. */
+const entry = pathToFileURL(createRequire(import.meta.url).resolve('dmabuf-shim'));
+
+/** What is filmed unless another picture is given. */
+export const SAMPLE = fileURLToPath(new URL('../../fixtures/photos/astronaut.png', entry));
 
 export interface PipelineOptions {
   /** Path of a PNG. */
@@ -98,7 +105,7 @@ export async function runPipeline(kernel: Kernel, options: PipelineOptions): Pro
     sockets.push(fromFilter, toDisplay);
     const ours = (script: string, ...args: string[]) => [
       process.execPath,
-      fileURLToPath(new URL(script, import.meta.url)),
+      fileURLToPath(new URL(`demo/${script}`, entry)),
       ...args,
     ];
     const camera = ours('camera.js', picture, String(frames));
