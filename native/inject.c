@@ -10,15 +10,24 @@
 #include "napi_util.h"
 #include "tracee.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 struct call {
     uint64_t nr, args[6];
     int64_t result;
     int32_t base; /* index of the call whose result is added to args[0], or -1 */
+    uint32_t fd_argument, fd_index; /* that argument is a lent descriptor; 6: none is */
     bool always, on_failure;
+};
+
+/* Descriptors that the thread has for the time of its calls. */
+struct loan {
+    int *ours, *theirs;
+    uint32_t count, lent;
 };
 
 static bool has_failed(int64_t result) { return result < 0 && result >= -4095; }
@@ -41,6 +50,19 @@ static int still_waits(int listener, uint64_t id) {
     return error == -ENOENT ? -ESRCH : error;
 }
 
+/* Puts the descriptors into the thread's table: 0, or why one more did not go in (EMFILE). */
+static int lend(int listener, uint64_t id, struct loan *loan) {
+    for (loan->lent = 0; loan->lent < loan->count; loan->lent++) {
+        struct seccomp_notif_addfd addfd = {.id = id,
+                                            .srcfd = (uint32_t)loan->ours[loan->lent],
+                                            .newfd_flags = O_CLOEXEC};
+        int fd = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+        if (fd < 0) return -errno;
+        loan->theirs[loan->lent] = fd;
+    }
+    return 0;
+}
+
 /* Has the thread leave the notified call, to stop where the kernel would restart it. */
 static bool leave_call(int listener, uint64_t id, pid_t tid) {
     struct seccomp_notif_resp response = {.id = id, .error = -ERESTARTSYS};
@@ -51,40 +73,65 @@ static bool leave_call(int listener, uint64_t id, pid_t tid) {
     return tracee_wait(tid) != TRACEE_GONE;
 }
 
+/* One call at the instruction that `after` is behind. False: the thread is gone. */
+static bool run_call(pid_t tid, const registers *original, uint64_t after, uint64_t nr,
+                     const uint64_t *args, int64_t *result) {
+    registers r = *original;
+    arch_set_call(&r, after, nr, args);
+    if (arch_set(tid, &r) || !tracee_run_call(tid) || arch_get(tid, &r)) return false;
+    *result = visible(arch_result(&r));
+    return true;
+}
+
+/* Takes lent descriptors back. */
+static bool close_lent(pid_t tid, const registers *original, uint64_t after,
+                       const struct loan *loan) {
+    for (uint32_t i = 0; i < loan->lent; i++) {
+        uint64_t args[6] = {(uint64_t)loan->theirs[i]};
+        int64_t result;
+        if (!run_call(tid, original, after, SYS_close, args, &result)) return false;
+    }
+    return true;
+}
+
 /* What the thread is to see: the first result, or the first failure. False: the thread is gone. */
 static bool run_calls(pid_t tid, const registers *original, uint64_t after, struct call *calls,
-                      size_t count, int64_t *outcome) {
+                      size_t count, const struct loan *loan, int64_t *outcome) {
     int64_t failure = 0;
     for (size_t i = 0; i < count; i++) {
         struct call *call = &calls[i];
-        registers r = *original;
         uint64_t args[6];
         bool wanted = call->always || (failure ? call->on_failure : !call->on_failure);
         bool based = call->base < 0 || !has_failed(calls[call->base].result);
         if (!wanted || !based) continue;
         memcpy(args, call->args, sizeof args);
         if (call->base >= 0) args[0] += (uint64_t)calls[call->base].result;
-        arch_set_call(&r, after, call->nr, args);
-        if (arch_set(tid, &r) || !tracee_run_call(tid) || arch_get(tid, &r)) return false;
-        call->result = visible(arch_result(&r));
+        if (call->fd_argument < 6) args[call->fd_argument] = loan->theirs[call->fd_index];
+        if (!run_call(tid, original, after, call->nr, args, &call->result)) return false;
         if (!failure && has_failed(call->result)) failure = call->result;
     }
     *outcome = failure ? failure : calls[0].result;
     return true;
 }
 
-/* With the thread stopped: 0, or -ESRCH when it is gone or elsewhere (in a signal handler). */
-static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *calls, size_t count) {
+/*
+ * With the thread stopped: 0, or -ESRCH when it is gone or elsewhere (in a signal handler). With
+ * `refused`, a negative errno, it makes none of the calls and sees that.
+ */
+static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *calls, size_t count,
+                   const struct loan *loan, int refused) {
     registers original;
+    uint64_t after = data->instruction_pointer;
     uint64_t mask, all = ~(uint64_t)0;
-    int64_t outcome;
+    int64_t outcome = refused;
     if (arch_get(tid, &original)) return -ESRCH;
     if (!arch_at_call(&original, data)) return -ESRCH;
     if (ptrace(PTRACE_GETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof all, &all)) return -ESRCH;
-    if (!run_calls(tid, &original, data->instruction_pointer, calls, count, &outcome))
-        return -ESRCH;
-    arch_set_result(&original, data->instruction_pointer, outcome);
+    if (!refused && !run_calls(tid, &original, after, calls, count, loan, &outcome)) return -ESRCH;
+    if (!close_lent(tid, &original, after, loan)) return -ESRCH;
+    if (refused) calls[0].result = refused;
+    arch_set_result(&original, after, outcome);
     if (arch_set_final(tid, &original)) return -ESRCH;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
     return 0;
@@ -102,7 +149,7 @@ static bool hush_stops(struct sigaction *before) {
 }
 
 static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, struct call *calls,
-                  size_t count) {
+                  size_t count, struct loan *loan) {
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
     int error = still_waits(listener, notif->id);
     if (error) return error;
@@ -114,7 +161,10 @@ static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, st
     }
     struct sigaction before;
     bool hushed = hush_stops(&before);
-    error = leave_call(listener, notif->id, tid) ? at_stop(tid, &notif->data, calls, count) : -ESRCH;
+    int refused = lend(listener, notif->id, loan);
+    error = -ESRCH;
+    if (leave_call(listener, notif->id, tid))
+        error = at_stop(tid, &notif->data, calls, count, loan, refused);
     if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
         tracee_reap(tid);
         error = -ESRCH;
@@ -129,10 +179,11 @@ static napi_value property(napi_env env, napi_value object, const char *name) {
     return value;
 }
 
-static bool call_arg(napi_env env, napi_value object, uint32_t index, struct call *call) {
+static bool call_arg(napi_env env, napi_value object, uint32_t index, uint32_t fds,
+                     struct call *call) {
     napi_value args = property(env, object, "args"), element;
     uint32_t nr, count;
-    *call = (struct call){.base = -1, .result = -ECANCELED};
+    *call = (struct call){.base = -1, .result = -ECANCELED, .fd_argument = 6};
     if (napi_get_value_uint32(env, property(env, object, "nr"), &nr) != napi_ok) return false;
     call->nr = nr;
     napi_get_value_int32(env, property(env, object, "base"), &call->base);
@@ -144,38 +195,69 @@ static bool call_arg(napi_env env, napi_value object, uint32_t index, struct cal
         if (napi_get_element(env, args, i, &element) != napi_ok) return false;
         call->args[i] = word_arg(env, element);
     }
+    napi_value lent = property(env, object, "fd");
+    if (napi_get_array_length(env, lent, &count) == napi_ok && count == 2) {
+        napi_get_element(env, lent, 0, &element);
+        napi_get_value_uint32(env, element, &call->fd_argument);
+        napi_get_element(env, lent, 1, &element);
+        napi_get_value_uint32(env, element, &call->fd_index);
+        if (call->fd_argument >= 6 || call->fd_index >= fds) return false;
+    }
     return true;
 }
 
-static int calls_arg(napi_env env, napi_value array, struct call **calls, uint32_t *count) {
+/* An array of descriptors; undefined is an empty one. */
+static int loan_arg(napi_env env, napi_value array, struct loan *loan) {
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env, array, &type);
+    if (type == napi_undefined) return 0;
+    if (napi_get_array_length(env, array, &loan->count) != napi_ok) return -EINVAL;
+    loan->ours = calloc(loan->count + 1, sizeof *loan->ours);
+    loan->theirs = calloc(loan->count + 1, sizeof *loan->theirs);
+    if (!loan->ours || !loan->theirs) return -ENOMEM;
+    for (uint32_t i = 0; i < loan->count; i++) {
+        napi_value element;
+        if (napi_get_element(env, array, i, &element) != napi_ok) return -EINVAL;
+        loan->ours[i] = int_arg(env, element);
+    }
+    return 0;
+}
+
+static int calls_arg(napi_env env, napi_value array, uint32_t fds, struct call **calls,
+                     uint32_t *count) {
     if (napi_get_array_length(env, array, count) != napi_ok || *count == 0) return -EINVAL;
     *calls = calloc(*count, sizeof **calls);
     if (!*calls) return -ENOMEM;
     for (uint32_t i = 0; i < *count; i++) {
         napi_value element;
         if (napi_get_element(env, array, i, &element) != napi_ok ||
-            !call_arg(env, element, i, *calls + i))
+            !call_arg(env, element, i, fds, *calls + i))
             return -EINVAL;
     }
     return 0;
 }
 
 EXPORT(injectCalls) {
-    ARGUMENTS(5);
+    ARGUMENTS(6);
     void *notif, *results;
     size_t length, room;
     uint32_t count;
     struct call *calls = NULL;
-    int error = calls_arg(env, argv[3], &calls, &count);
+    struct loan loan = {0};
+    int error = loan_arg(env, argv[5], &loan);
+    if (!error) error = calls_arg(env, argv[3], loan.count, &calls, &count);
     /* The arrays come last: reading the calls may have run getters. */
     if (!error && (!bytes_arg(env, argv[1], &notif, &length) ||
                    length < sizeof(struct seccomp_notif) ||
                    !typed_arg(env, argv[4], napi_float64_array, &results, &room) || room < count))
         error = -EINVAL;
     if (!error) {
-        error = inject(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), calls, count);
+        error = inject(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), calls, count,
+                       &loan);
         for (uint32_t i = 0; i < count; i++) ((double *)results)[i] = (double)calls[i].result;
     }
     free(calls);
+    free(loan.ours);
+    free(loan.theirs);
     return answer(env, error);
 }

@@ -27,6 +27,8 @@ export interface InjectedCall {
   args: number[];
   /** Add the result of the call with this index to `args[0]` (mapping a piece at a reserved base). */
   base?: number;
+  /** An argument that is a lent descriptor: its place, and the descriptor's index. */
+  fd?: [argument: number, index: number];
   /** Make this call even after an earlier one has failed (cleaning up). */
   always?: boolean;
   /** Make this call only after an earlier one has failed (undoing). */
@@ -177,6 +179,9 @@ export interface Native {
    * instead of its own, and then continue as if its own had returned `results[0]`, or the first
    * failure. Answers 0, or -errno if the thread could not be seized (-EPERM: another tracer has it)
    * or went away (-ESRCH); the notification is then unanswered. `results` of calls not made: -ECANCELED.
+   *
+   * `fds` are descriptors of this process that the thread has for the time of its calls. If they do
+   * not fit its table (-EMFILE), it makes no call and sees that.
    */
   injectCalls(
     listener: number,
@@ -184,6 +189,7 @@ export interface Native {
     tid: number,
     calls: InjectedCall[],
     results: Float64Array,
+    fds?: number[],
   ): number;
 
   // --- signals -----------------------------------------------------------------------------------

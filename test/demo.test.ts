@@ -18,13 +18,22 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs the demo in `folder`. */
-async function demo(...args: string[]) {
+/** Starts the demo in `folder`. */
+function start(...args: string[]): ChildProcess {
   const main = join(root, 'dist/src/cli/main.js');
-  const child: ChildProcess = spawn(process.execPath, [main, 'demo', ...args], { cwd: folder });
+  const child = spawn(process.execPath, [main, 'demo', ...args], { cwd: folder });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });
+  return child;
+}
+
+/** Runs it to its end. */
+function demo(...args: string[]) {
+  return finish(start(...args));
+}
+
+async function finish(child: ChildProcess) {
   let stdout = '';
   let stderr = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -35,6 +44,17 @@ async function demo(...args: string[]) {
   });
   const [status] = (await once(child, 'close')) as [number | null];
   return { status, stdout, stderr };
+}
+
+/** The process that runs one of the demo's three programs. */
+function processOf(demo: ChildProcess, name: string): number {
+  const children = readFileSync(`/proc/${demo.pid}/task/${demo.pid}/children`, 'utf8');
+  const pid = children
+    .split(' ')
+    .find(
+      (child) => child && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(`${name}.js`),
+    );
+  return Number(pid);
 }
 
 /** What the demo printed behind a name at the beginning of a line. */
@@ -147,6 +167,18 @@ describe('what cannot be, in one line', () => {
     );
     expect(await refusal('--filter', 'none')).toBe(`1 dmabuf-shim demo: cannot run /none: ${why}`);
   });
+});
+
+test.each(['camera', 'filter', 'display'])('the %s is killed while the film runs', async (name) => {
+  const child = start('--frames', '100000');
+  const end = finish(child);
+  await new Promise<void>((resolve) => {
+    child.stdout?.on('data', (text: string) => /^frame /m.test(text) && resolve());
+  });
+  process.kill(processOf(child, name), 'SIGKILL');
+  const { status, stderr } = await end;
+  expect(stderr).toBe(`dmabuf-shim demo: the ${name} was killed by SIGKILL\n`);
+  expect(status).toBe(1);
 });
 
 describe('a filter that fails', () => {

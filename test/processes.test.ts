@@ -1,6 +1,7 @@
 /** Programs of many threads and processes, and programs that are killed or interrupted in their calls. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Kernel } from '../src/index.js';
 import { LINKAGES, needsCompiler, program } from './programs.js';
@@ -29,23 +30,47 @@ describe.each(['heap', 'udmabuf'])('%s buffers, with nothing lost and nothing le
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
-test('a thousand programs killed in the middle of a call leave the supervisor as it was', async () => {
-  const kernel = testKernel();
-  const killed = program('killed');
-  await run(kernel, killed, ['50']);
-  await until('all buffers go', () => liveBuffers(kernel) === 0);
-  const before = { descriptors: descriptors(), rss: process.memoryUsage.rss() };
-
-  const ended = await run(kernel, killed, ['1000']);
-
-  expect(ended).toMatchObject({ status: 0, stderr: '' });
-  expect(ended.stdout).toBe('1000 killed, 0 new descriptors\n');
+/** That the supervisor has as many descriptors, and about as much memory, as before; and serves on. */
+async function expectUnchanged(kernel: Kernel, before: { descriptors: number; rss: number }) {
   await expectNothingLeft(kernel);
   await until('descriptors are back', () => descriptors() <= before.descriptors);
   expect(process.memoryUsage.rss() - before.rss).toBeLessThan(64 * 2 ** 20);
   expect(kernel.dmesg().filter((line) => line.includes('BUG'))).toEqual([]);
-  // And it serves on.
   expect((await run(kernel, 'ls', ['/dev/dma_heap'])).stdout).toBe('system\n');
+}
+
+describe('killed in the middle of a call', () => {
+  test.each([
+    ['a thousand programs', 1000, 1],
+    ['three hundred programs of four threads', 300, 4],
+  ])('%s leave the supervisor as it was', async (_what, times, threads) => {
+    const kernel = testKernel();
+    const killed = program('killed');
+    await run(kernel, killed, ['50', String(threads)]);
+    await until('all buffers go', () => liveBuffers(kernel) === 0);
+    const before = { descriptors: descriptors(), rss: process.memoryUsage.rss() };
+
+    const ended = await run(kernel, killed, [String(times), String(threads)]);
+
+    expect(ended).toMatchObject({ status: 0, stderr: '' });
+    expect(ended.stdout).toBe(`${times} killed, 0 new descriptors\n`);
+    await expectUnchanged(kernel, before);
+  });
+
+  test('a hundred programs, each alone behind its own filter, leave it so too', async () => {
+    const kernel = testKernel();
+    await run(kernel, 'true');
+    const before = { descriptors: descriptors(), rss: process.memoryUsage.rss() };
+    for (let i = 0; i < 100; i++) {
+      const child = kernel.spawn(program('killed'), [], { stdio: 'ignore' });
+      const calls = i % 7;
+      await until('it is at work', () => kernel.memory.used > 0 || liveBuffers(kernel) > 0);
+      for (let turn = 0; turn < calls; turn++) await setImmediate();
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    await expectUnchanged(kernel, before);
+  });
 });
 
 /** A program that stands still, reading its standard input, after it has printed its first line. */
@@ -86,7 +111,7 @@ test('a signal every millisecond makes no allocation happen twice', async () => 
   const kernel = testKernel();
   const signals = await pausing(kernel, 'signals', ['1000']);
   expect(signals.said()).toBe('0 failed, 1000 new descriptors, interrupted\n');
-  expect(liveBuffers(kernel)).toBe(1000);
+  await until('a thousand live', () => liveBuffers(kernel) === 1000);
   expect(await signals.goOn()).toBe(0);
   await expectNothingLeft(kernel);
 });

@@ -5,28 +5,30 @@ import { ANSWERED, type Answer, type Call } from './call.js';
 import { readStatus } from './process.js';
 
 /**
- * Lets the caller make other system calls in place of its own, whose result the first of them becomes.
- * That takes ptrace(2); a process that something else traces already gets EPERM, and the log says why.
+ * Lets the caller make other system calls in place of its own, whose result the first of them becomes;
+ * it has the descriptors `fds` of ours meanwhile. That takes ptrace(2): a process that something else
+ * traces already gets EPERM, and the log says why.
  */
-export function injectOrRefuse(call: Call, what: string, calls: InjectedCall[]): Answer {
+export function injectOrRefuse(
+  call: Call,
+  what: string,
+  calls: InjectedCall[],
+  fds: number[],
+): Answer {
+  const { listener, notif, tid, task } = call;
   const results = new Float64Array(calls.length);
-  const answer = native.injectCalls(call.listener, call.notif, call.tid, calls, results);
-  if (answer === -Errno.EPERM) return refuseTraced(call, what);
-  call.answered = [...results].find((result) => result < 0) ?? results[0] ?? 0;
+  const answer = native.injectCalls(listener, notif, tid, calls, results, fds);
+  if (answer === -Errno.EPERM) {
+    const tracer = readStatus(tid, 'TracerPid');
+    const why = tracer === 0 ? 'this machine forbids ptrace' : `process ${tracer} traces it`;
+    task.kernel.printk(KERN_ERR, `dmabuf-shim: process ${task.pid} cannot ${what}: ${why} (EPERM)`);
+    return -Errno.EPERM;
+  }
+  call.answered = [...results].find(isFailure) ?? results[0] ?? 0;
   return ANSWERED;
 }
 
-/** EPERM if something traces the caller, before anything has been put into it. */
-export function refuseIfTraced(call: Call, what: string): number | undefined {
-  return readStatus(call.tid, 'TracerPid') === 0 ? undefined : refuseTraced(call, what);
-}
-
-function refuseTraced(call: Call, what: string): number {
-  const tracer = readStatus(call.tid, 'TracerPid');
-  const why = tracer === 0 ? 'this machine forbids ptrace' : `process ${tracer} traces it`;
-  call.task.kernel.printk(
-    KERN_ERR,
-    `dmabuf-shim: process ${call.task.pid} cannot ${what}: ${why} (EPERM)`,
-  );
-  return -Errno.EPERM;
+/** A call that was left out, since another had failed, is none. */
+function isFailure(result: number): boolean {
+  return result < 0 && result !== -Errno.ECANCELED;
 }

@@ -9,6 +9,11 @@ static void tick(int signal) {
     ticks++;
 }
 
+static int allocate(int heap) {
+    struct dma_heap_allocation_data data = {.len = PAGE, .fd_flags = O_RDWR | O_CLOEXEC};
+    return ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) ? -1 : (int)data.fd;
+}
+
 int main(int argc, char **argv) {
     int count = argc > 1 ? atoi(argv[1]) : 1;
     struct rlimit limit = {.rlim_cur = (rlim_t)count + 64, .rlim_max = (rlim_t)count + 64};
@@ -20,14 +25,13 @@ int main(int argc, char **argv) {
     int before = open_fds(), failed = 0;
     setitimer(ITIMER_REAL, &every, NULL);
     for (int i = 0; i < count; i++) {
-        struct dma_heap_allocation_data data = {.len = PAGE, .fd_flags = O_RDWR | O_CLOEXEC};
-        failed += ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) != 0;
-        /* Some time for signals to fall into calls of every kind. */
-        while (ticks < i / 20);
+        failed += allocate(heap) < 0;
+        /* More of them, which are given back, until there have been enough signals. */
+        while (ticks < i / 20) failed += close(allocate(heap)) != 0;
     }
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     printf("%d failed, %d new descriptors, %s\n", failed, open_fds() - before,
-           ticks >= count / 20 ? "interrupted" : "not interrupted");
+           ticks >= (count - 1) / 20 ? "interrupted" : "not interrupted");
     fflush(stdout);
     char byte;
     return read(STDIN_FILENO, &byte, 1) < 0;

@@ -53,16 +53,16 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
     if (found.kind === 'error') return -Errno[found.code];
     const fd = directoryFd(found);
     if (fd === undefined) return CONTINUE;
-    let remote: number;
     try {
-      remote = call.addFd(fd, true);
+      const fchdir = {
+        nr: native.SYS.fchdir as number,
+        args: [-1],
+        fd: [0, 0] as [number, number],
+      };
+      return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
     } finally {
       native.close(fd);
     }
-    return injectOrRefuse(call, 'change into this directory', [
-      { nr: native.SYS.fchdir as number, args: [remote] },
-      { nr: native.SYS.close as number, args: [remote], always: true },
-    ]);
 
     function directoryFd(to: Exclude<typeof found, undefined>): number | undefined {
       if (to.kind === 'node') {
