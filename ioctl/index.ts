@@ -6,6 +6,8 @@ export * from './fcntl.js';
 export * from './flags.js';
 export * from './ioc.js';
 export * from './ioctl.js';
+export * from './mman.js';
+export * from './poll.js';
 export * from './struct.js';
 export * from './sw_sync.js';
 export * from './sync_file.js';

@@ -32,5 +32,5 @@ export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uac
 export { SystemError } from './native.js';
 export * from './printk.js';
 export { UnsupportedMachineError } from './supervisor/spawn.js';
-export type { Argument, Message, PollFd, Posix, StatResult } from './syscall/posix.js';
+export * from './syscall/posix.js';
 export type { Task } from './task.js';

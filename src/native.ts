@@ -11,7 +11,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { getSystemErrorName } from 'node:util';
+import { errnoName } from './errno.js';
 
 /** A uv_poll watch; `close()` ends it. Watches keep the event loop alive unless `unref()`ed. */
 export interface FdWatch {
@@ -254,7 +254,7 @@ export class SystemError extends Error {
   readonly code: string;
   readonly syscall: string;
   constructor(errno: number, syscall: string) {
-    const code = getSystemErrorName(-errno);
+    const code = errnoName(errno);
     super(`${code}: ${syscall}`);
     this.name = 'SystemError';
     // As in Node's own errors, `errno` is the negative number.

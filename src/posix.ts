@@ -3,20 +3,19 @@
  * real nodes they reach the real kernel; under `dmabuf-shim run` they reach the shim. A program that
  * is written against it needs no change to move between the two.
  */
-import { isIoctlArg, O_CLOEXEC } from '../ioctl/index.js';
+import { isIoctlArg, O_CLOEXEC, POLLIN } from '../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
-import type {
-  Argument,
-  Message,
-  PollFd,
-  Posix,
-  PosixPromises,
-  StatResult,
+import {
+  type Argument,
+  type Message,
+  type PollFd,
+  type PosixPromises,
+  SOCK_SEQPACKET,
+  type StatResult,
 } from './syscall/posix.js';
 
-export type { Argument, Message, PollFd, Posix, PosixPromises, StatResult };
+export * from './syscall/posix.js';
 
-export const SOCK_SEQPACKET = 5;
 const F_DUPFD_CLOEXEC = 1030;
 const ENOTSUP = 95;
 
@@ -83,11 +82,20 @@ export function munmap(mapping: ArrayBuffer): void {
 /** @see Posix.poll */
 export function poll(fds: PollFd[], timeout: number): number {
   const array = packPollFds(fds);
-  const ready = check('poll', native.poll(array, timeout));
+  const end = performance.now() + timeout;
+  let ready: number;
+  let left = timeout;
+  do {
+    // Node handles signals in its event loop: here they only interrupt, and the call goes on.
+    ready = native.poll(array, left);
+    if (timeout >= 0) left = Math.max(0, Math.ceil(end - performance.now()));
+  } while (ready === -EINTR);
+  check('poll', ready);
   unpackRevents(array, fds);
   return ready;
 }
 
+const EINTR = 4;
 const POLLFD_SIZE = 8;
 
 function packPollFds(fds: PollFd[]): Uint8Array {
@@ -180,5 +188,3 @@ export const promises: PosixPromises = {
     return recvmsg(fd, size, flags);
   },
 };
-
-const POLLIN = 0x1;

@@ -10,12 +10,7 @@ import {
   O_CLOEXEC,
   O_RDWR,
 } from '../../ioctl/index.js';
-import { ioctl, mmap } from '../posix.js';
-
-// <sys/mman.h>
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 1;
+import { ioctl, MAP_SHARED, mmap, PROT_READ, PROT_WRITE } from '../posix.js';
 
 /** The size of a frame, in pixels of 4 bytes. */
 export interface FrameSize {

@@ -1,4 +1,5 @@
 /** The seccomp filter: which system calls of a program are put before the supervisor. */
+import { MAP_ANONYMOUS, MAP_DENYWRITE } from '../../ioctl/index.js';
 import { native } from '../native.js';
 
 // <linux/bpf_common.h>
@@ -32,8 +33,6 @@ const ENOSYS = 38;
  */
 export const INJECTED_MMAP = 0xdb0f;
 
-const MAP_ANONYMOUS = 0x20;
-const MAP_DENYWRITE = 0x800;
 const FIONREAD = 0x541b;
 const TTY_TYPE = 0x5400;
 const SOCKET_TYPE = 0x8900;

@@ -11,7 +11,9 @@ import {
   formatRequest,
   type IoctlArg,
   type IoctlTable,
+  MAP_FLAGS,
   OPEN_FLAGS,
+  PROT_FLAGS,
 } from '../../ioctl/index.js';
 import { errnoName } from '../errno.js';
 import { strndupUser } from '../mm/uaccess.js';
@@ -22,14 +24,6 @@ const PATH_MAX = 4096;
 
 const ACCESS_MODES = [...choice(7, { F_OK: 0 }), ...flags({ R_OK: 4, W_OK: 2, X_OK: 1 })];
 const AT_FLAGS = flags({ AT_SYMLINK_NOFOLLOW: 0x100, AT_EACCESS: 0x200, AT_EMPTY_PATH: 0x1000 });
-const PROTS = [
-  ...choice(7, { PROT_NONE: 0 }),
-  ...flags({ PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 }),
-];
-const MAPS = [
-  ...choice(0xf, { MAP_SHARED: 1, MAP_PRIVATE: 2, MAP_SHARED_VALIDATE: 3 }),
-  ...flags({ MAP_FIXED: 0x10, MAP_POPULATE: 0x8000, MAP_FIXED_NOREPLACE: 0x100000 }),
-];
 const WHENCES = ['SEEK_SET', 'SEEK_CUR', 'SEEK_END', 'SEEK_DATA', 'SEEK_HOLE'];
 const EPOLL_OPS = ['0', 'EPOLL_CTL_ADD', 'EPOLL_CTL_DEL', 'EPOLL_CTL_MOD'];
 const FCNTL_COMMANDS: Record<number, string> = { 1033: 'F_ADD_SEALS', 1034: 'F_GET_SEALS' };
@@ -40,6 +34,7 @@ type Show = (call: Call, index: number) => string;
 const int: Show = (call, i) => String(call.int(i));
 const long: Show = (call, i) => String(call.signed(i));
 const address: Show = (call, i) => hex(call.arg(i));
+const offset: Show = (call, i) => (call.arg(i) === 0 ? '0' : address(call, i));
 const dirfd: Show = (call, i) => (call.int(i) === AT_FDCWD ? 'AT_FDCWD' : int(call, i));
 const path: Show = (call, i) => {
   try {
@@ -85,7 +80,7 @@ const signatures: Record<string, Show[]> = {
   ftruncate: [int, long],
   fallocate: [int, int, long, long],
   fcntl: [int, oneOf(FCNTL_COMMANDS), long],
-  mmap: [address, long, flagsOf(PROTS), flagsOf(MAPS), int, address],
+  mmap: [address, long, flagsOf(PROT_FLAGS), flagsOf(MAP_FLAGS), int, offset],
   epoll_ctl: [int, oneOf(EPOLL_OPS), int, address],
 };
 

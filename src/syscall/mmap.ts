@@ -1,14 +1,17 @@
-import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../ioctl/index.js';
+import {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_TYPE,
+  O_ACCMODE,
+  O_RDONLY,
+  O_RDWR,
+  PROT_WRITE,
+} from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import type { File, MemoryPiece } from '../fs/file.js';
 import { pageAlign } from '../mm/page.js';
 
-export const PROT_READ = 0x1;
-export const PROT_WRITE = 0x2;
-export const MAP_SHARED = 0x01;
-export const MAP_PRIVATE = 0x02;
-export const MAP_TYPE = 0x0f;
-const MAP_SHARED_VALIDATE = 0x03;
 /** MAP_FIXED to MAP_HUGETLB and the sizes of huge pages: flags that MAP_SHARED_VALIDATE takes of any file. */
 const LEGACY_MAP_MASK = MAP_TYPE | 0x7f970 | (0x1f << 26);
 

@@ -4,6 +4,35 @@
  */
 import type { IoctlArg } from '../../ioctl/index.js';
 
+export {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../ioctl/index.js';
+
+// <unistd.h>
+export const SEEK_SET = 0;
+export const SEEK_CUR = 1;
+export const SEEK_END = 2;
+
+// <sys/socket.h>
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_SEQPACKET = 5;
+
 /**
  * The argument of an ioctl: a struct (or anything that has its bytes in `bytes`), a Buffer or other
  * typed array, a number, or null. What the kernel writes is written into it.

@@ -1,7 +1,7 @@
 /** `kernel.sys`: the way in for the process that the kernel runs in. */
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { O_CLOEXEC } from '../../ioctl/index.js';
+import { O_CLOEXEC, PROT_WRITE } from '../../ioctl/index.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
 import { openCharDevice } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
@@ -17,7 +17,7 @@ import { KERN_WARNING } from '../printk.js';
 import type { Task } from '../task.js';
 import { openGenerated } from './generated.js';
 import { vfsLlseek } from './lseek.js';
-import { isOwnMemory, mmapFile, PROT_WRITE } from './mmap.js';
+import { isOwnMemory, mmapFile } from './mmap.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const F_DUPFD = 0;

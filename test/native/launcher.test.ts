@@ -33,7 +33,8 @@ test('a call is answered with a value, its argument read and written', async () 
     increment(program);
     expect(program.send(7n)).toBe(0);
     expect(native.notifIdValid(program.listener, program.notif.bytes)).toBe(-2);
-    expect(program.send(7n)).toBe(-2);
+    // ENOENT; EINPROGRESS while the caller has not yet taken the first answer.
+    expect([-2, -115]).toContain(program.send(7n));
   }
   const { stdout, code } = await program.end();
   expect(stdout).toMatch(/^7 0 44 /);

@@ -17,6 +17,8 @@ import {
   dma_buf_sync,
   O_ACCMODE,
   O_CLOEXEC,
+  POLLIN,
+  POLLOUT,
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, type MemoryPiece, type Vma } from '../../fs/file.js';
@@ -197,8 +199,6 @@ function bufferOf(file: File): DmaBuf {
   return file.private_data as DmaBuf;
 }
 
-const POLLIN = 0x1;
-const POLLOUT = 0x4;
 const SEEK_SET = 0;
 const SEEK_END = 2;
 

@@ -1,21 +1,28 @@
 /** mmap(2) of a file of ours. */
-import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../../ioctl/index.js';
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_TYPE,
+  O_ACCMODE,
+  O_RDONLY,
+  O_RDWR,
+  PROT_NONE,
+} from '../../../ioctl/index.js';
 import type { File, MemoryPiece } from '../../fs/file.js';
 import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import type { MappableMemory } from '../../mm/shmem.js';
 import { type InjectedCall, native } from '../../native.js';
-import { isOwnMemory, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, mmapFile } from '../../syscall/mmap.js';
+import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { INJECTED_MMAP } from '../filter.js';
 import { injectOrRefuse } from '../inject.js';
 import { fileOf } from './fd.js';
 
-const PROT_NONE = 0;
-const MAP_FIXED = 0x10;
-const MAP_ANONYMOUS = 0x20;
-const MAP_NORESERVE = 0x4000;
-const MAP_POPULATE = 0x8000;
-const MAP_FIXED_NOREPLACE = 0x100000;
 /** More than there are: a mapping of that many bytes fails with ENOMEM. */
 const ALL_ADDRESSES = 2 ** 47;
 /** Beyond the largest offset in a file. */

@@ -1,0 +1,7 @@
+/** Events of poll(2): `<asm-generic/poll.h>`; epoll(7)'s have the same values. */
+export const POLLIN = 0x001;
+export const POLLPRI = 0x002;
+export const POLLOUT = 0x004;
+export const POLLERR = 0x008;
+export const POLLHUP = 0x010;
+export const POLLNVAL = 0x020;

@@ -1,0 +1,192 @@
+/** The command line, as a shell sees it. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { needs, needsCompiler, probe } from './programs.js';
+
+const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function shim(args: string[], options: { input?: string } = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+    encoding: 'utf8',
+    ...options,
+  });
+  return { status, signal, stdout, stderr };
+}
+const run = (...args: string[]) => shim(['run', ...args]);
+const sh = (script: string, ...options: string[]) => run(...options, '--', 'sh', '-c', script);
+
+describe('run', () => {
+  test('gives the program’s output, input and exit status, and adds nothing', () => {
+    expect(sh('echo out; echo err >&2; exit 7')).toEqual({
+      status: 7,
+      signal: null,
+      stdout: 'out\n',
+      stderr: 'err\n',
+    });
+    expect(shim(['run', 'cat'], { input: 'through' }).stdout).toBe('through');
+    expect(run('sh', '-c', 'test -c /dev/dma_heap/system').status).toBe(0);
+  });
+
+  test('dies of the signal that ended the program', () => {
+    for (const name of ['SIGTERM', 'SIGKILL', 'SIGSEGV'] as const) {
+      const { status, signal } = sh(`kill -${constants.signals[name]} $$`);
+      expect([status, signal]).toEqual([null, name]);
+    }
+  });
+
+  test('waits for what the program left running, as it needs its calls answered', () => {
+    expect(sh('(sleep 0.3; ls /dev/dma_heap) & echo started').stdout).toBe('started\nsystem\n');
+  });
+
+  test('a program that is not there, or is none, ends with 127 or 126 and a line', () => {
+    expect(run('/no/such')).toMatchObject({
+      status: 127,
+      stderr: expect.stringMatching(/^dmabuf-shim run: \/no\/such: no such program\n$/),
+    });
+    expect(run('/etc/passwd')).toMatchObject({
+      status: 126,
+      stderr: expect.stringMatching(/^.*may not be executed\n$/),
+    });
+  });
+
+  test.each([
+    [['--bogus', 'true'], /no option --bogus/],
+    [['--kernel', '2.6', 'true'], /no kernel version "2.6"; there are 6\.1, 6\.12/],
+    [['--kernel'], /--kernel takes a value/],
+    [['--exact=yes', 'true'], /--exact takes no value/],
+    [
+      ['--devices', 'dri/card7', 'true'],
+      /no device dri\/card7; there are dma_heap\/system, udmabuf/,
+    ],
+    [['--trace=/no/such/dir/x', 'true'], /cannot write the trace/],
+    [[], /no program given/],
+  ])('%j is a usage error in one line', (args, message) => {
+    const { status, stderr } = run(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(status).toBe(2);
+  });
+
+  test('--devices and --kernel choose what there is', () => {
+    expect(sh('ls /dev/dma_heap /dev/udmabuf 2>&1', '--devices', 'udmabuf').stdout).toMatch(
+      /cannot access '\/dev\/dma_heap'.*\n\/dev\/udmabuf\n/,
+    );
+    expect(sh('ls /dev/dma_heap', '--devices=/dev/dma_heap/system').stdout).toBe('system\n');
+  });
+
+  test('--verbose shows the kernel log', () => {
+    const { stderr } = run(
+      '--verbose',
+      '--',
+      'strace',
+      '-f',
+      '-o',
+      '/dev/null',
+      'sh',
+      '-c',
+      'cd /dev/dma_heap',
+    );
+    expect(stderr).toMatch(
+      /^\[ +\d+\.\d{6}\] dmabuf-shim: process \d+ cannot change into this directory: process \d+ traces it \(EPERM\)$/m,
+    );
+  });
+
+  test('a run within a run says that there can be only one', () => {
+    const { status, stderr } = run('--', process.execPath, main, 'run', 'true');
+    expect(stderr).toMatch(/EBUSY: another supervisor serves this process already/);
+    expect(status).toBe(125);
+  });
+
+  test('signals that are sent to it reach the program, once', async () => {
+    const script =
+      'trap "echo term" TERM; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n+1)); done';
+    const child = spawn(process.execPath, [main, 'run', 'sh', '-c', script]);
+    let stdout = '';
+    for await (const chunk of child.stdout) {
+      if (stdout === '') child.kill('SIGTERM');
+      stdout += chunk;
+    }
+    expect(stdout).toBe('ready\nterm\n');
+  });
+
+  describe('at a terminal', () => {
+    beforeEach(needs(['script', 'bsdutils']));
+
+    test('Ctrl-C reaches the program once, and its answer counts', async () => {
+      const program = `trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done`;
+      const command = `${process.execPath} ${main} run sh -c "${program}"`;
+      const terminal = spawn('script', ['-qfec', command, '/dev/null']);
+      const exit = once(terminal, 'exit');
+      let output = '';
+      for await (const chunk of terminal.stdout) {
+        if (!output.includes('ready') && String(chunk).includes('ready'))
+          terminal.stdin.write('\x03');
+        output += chunk;
+      }
+      expect(output.match(/caught/g)).toHaveLength(1);
+      expect((await exit)[0]).toBe(3);
+    });
+  });
+});
+
+describe('run --trace', () => {
+  beforeEach(needsCompiler);
+
+  test('shows each answered call as strace does, structs and flags by name', () => {
+    const file = join(folder, 'trace.txt');
+    const { stderr } = run('--trace', file, '--', probe('heap'));
+    expect(stderr).toBe('');
+    const trace = readFileSync(file, 'utf8');
+    expect(trace).toContain('openat(AT_FDCWD, "/dev/dma_heap/system", O_RDWR|O_CLOEXEC) = 3\n');
+    expect(trace).toContain(
+      'ioctl(3, DMA_HEAP_IOCTL_ALLOC, {len=8192, fd=0, fd_flags=O_RDWR|O_CLOEXEC, heap_flags=0} => {fd=5}) = 0\n',
+    );
+    expect(trace).toContain('ioctl(3, DMA_HEAP_IOCTL_ALLOC, NULL) = -1 EFAULT\n');
+    expect(trace).toContain('mmap(NULL, 4096, PROT_READ, MAP_SHARED, 3, 0) = -1 ENODEV\n');
+    // What the machine answered is not in it.
+    expect(trace).not.toMatch(/"\/etc/);
+  });
+
+  test('goes to stderr without a file, with the thread where there is more than one', () => {
+    const { stderr } = sh('test -c /dev/udmabuf; ls /dev/dma_heap', '--trace');
+    expect(stderr).toMatch(/^\w+\(.*"\/dev\/udmabuf", .*\) = 0$/m);
+    expect(stderr).toMatch(/^\[pid \d+\] getdents64\(3, 0x\w+, \d+\) = 80$/m);
+  });
+});
+
+describe('the other commands', () => {
+  test('ls lists the nodes as --devices takes them', () => {
+    const names = shim(['ls'])
+      .stdout.split('\n')
+      .map((line) => line.split(' ')[0]);
+    expect(names).toEqual(['dma_heap/system', 'udmabuf', '']);
+  });
+
+  test('doctor says that this machine can', () => {
+    const { status, stdout } = shim(['doctor']);
+    expect(stdout).toMatch(/^ok +a program sees a node: tried$/m);
+    expect(stdout).toMatch(/Programs can be run here\.\n$/);
+    expect(status).toBe(0);
+  });
+
+  test('each says what it is with --help; an unknown one says what there is', () => {
+    for (const name of ['run', 'ls', 'doctor', 'demo']) {
+      expect(shim([name, '--help'])).toMatchObject({
+        status: 0,
+        stderr: '',
+        stdout: expect.stringContaining(`Usage: dmabuf-shim ${name}`),
+      });
+    }
+    expect(shim(['list'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/no command "list"\n\nUsage/),
+    });
+  });
+});
