@@ -43,7 +43,7 @@ export class ProcessMemory implements UserMemory {
 /**
  * The argument of an in-process call: a buffer of JavaScript's that stands at a made-up address (in
  * the hole between user and kernel addresses, where nothing real can be). What a struct in it
- * points at is this process's own memory and is reached as any process's is.
+ * points at is this process's own memory, which is reached like that of any other process.
  */
 export class ArgumentMemory implements UserMemory {
   static readonly ADDRESS = 2 ** 50;
