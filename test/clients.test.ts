@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { needs, needsCompiler, program } from './programs.js';
+import { GCC, needs, program } from './programs.js';
 import { expectNothingLeft, run, testKernel, until } from './run.js';
 import { Steps } from './steps.js';
 
@@ -67,10 +67,8 @@ function install(name: string): string | undefined {
   return `${name} could not be installed: ${reason}`;
 }
 
-describe.each([
-  ['koffi', 'client.cjs', 'koffi: heap and udmabuf work'],
-  ['ffi', 'client.js', 'ffi-napi: heap and udmabuf work'],
-])('Node with %s', (name, script, line) => {
+/** Within a describe: installs a package before its tests, or skips them and says why. */
+function needsInstalled(name: string): void {
   let why: string | undefined;
   beforeAll(() => {
     why = install(name);
@@ -78,13 +76,24 @@ describe.each([
   beforeEach(({ skip }) => {
     if (why) skip(why);
   });
+}
+
+describe('Node with koffi', () => {
+  needsInstalled('koffi');
 
   test('ioctl and mmap through libc', () =>
-    expectToSay(line, process.execPath, [join(folder, name, script)]));
+    expectToSay('koffi: heap and udmabuf work', 'node', [join(folder, 'koffi/client.cjs')]));
+});
 
-  test.runIf(name === 'ffi')('what ref-napi makes is an argument of kernel.sys.ioctl', () => {
+describe('Node with ffi-napi and ref-napi', () => {
+  needsInstalled('ffi');
+
+  test('ioctl and mmap through libc', () =>
+    expectToSay('ffi-napi: heap and udmabuf work', 'node', [join(folder, 'ffi/client.js')]));
+
+  test('what ref-napi makes is an argument of kernel.sys.ioctl', () => {
     const args = [join(folder, 'ffi/arguments.mjs'), join(root, 'dist/src/index.js')];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync('node', args, { encoding: 'utf8' });
     expect({ status, stdout, stderr }).toEqual({
       status: 0,
       stdout: 'ref-napi: its buffers are arguments\n',
@@ -96,8 +105,7 @@ describe.each([
 const CANNOT_MAP = /process \d+ cannot map this kind of buffer: process \d+ traces it \(EPERM\)/;
 
 describe('strace', () => {
-  beforeEach(needsCompiler);
-  beforeEach(needs(['strace', 'strace']));
+  beforeEach(needs(GCC, ['strace', 'strace']));
 
   test('inside: a traced program works with the heap', async () => {
     const log = join(folder, 'strace-inside');
@@ -131,8 +139,7 @@ describe('strace', () => {
 });
 
 describe('gdb', () => {
-  beforeEach(needsCompiler);
-  beforeEach(needs(['gdb', 'gdb']));
+  beforeEach(needs(GCC, ['gdb', 'gdb']));
 
   test('attached: a udmabuf cannot be mapped, which is said; detached, it can', async () => {
     const kernel = testKernel();

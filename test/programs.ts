@@ -28,8 +28,11 @@ export function needs(...commands: [command: string, debianPackage: string][]) {
   };
 }
 
+/** The C compiler, for {@link needs}. */
+export const GCC: [command: string, debianPackage: string] = ['gcc', 'gcc libc6-dev'];
+
 /** For beforeEach: skips where there is no C compiler. */
-export const needsCompiler = needs(['gcc', 'gcc libc6-dev']);
+export const needsCompiler = needs(GCC);
 
 const programs = fileURLToPath(new URL('programs/', import.meta.url));
 const probes = fileURLToPath(new URL('../fixtures/probes/', import.meta.url));

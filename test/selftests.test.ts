@@ -3,15 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
-import { needs } from './programs.js';
+import { GCC, needs } from './programs.js';
 
 const VERSION = '6.1';
 const ARCHIVE = `/usr/src/linux-source-${VERSION}.tar.xz`;
 
-beforeEach(needs(['gcc', 'gcc libc6-dev'], ['xz', 'xz-utils']));
-beforeEach(({ skip }) => {
+const needsTools = needs(GCC, ['xz', 'xz-utils']);
+beforeEach((context) => {
+  needsTools(context);
   const name = `linux-source-${VERSION}`;
-  if (!existsSync(ARCHIVE)) skip(`there is no ${ARCHIVE} (Debian: apt install ${name})`);
+  if (!existsSync(ARCHIVE)) context.skip(`there is no ${ARCHIVE} (Debian: apt install ${name})`);
 });
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));

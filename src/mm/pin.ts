@@ -1,8 +1,9 @@
 /** Memory that programs made, and that the kernel maps into others: the memfds behind a udmabuf. */
-import { O_ACCMODE, O_CLOEXEC, O_RDONLY } from '../../ioctl/index.js';
+import { MAP_SHARED, O_ACCMODE, O_CLOEXEC, O_RDONLY, PROT_NONE } from '../../ioctl/index.js';
 import { Errno, orThrow } from '../errno.js';
 import type { ReleaseWatch } from '../fs/release.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
+import { PAGE_SIZE } from './page.js';
 import type { MappableMemory } from './shmem.js';
 
 /** Where the bytes are that descriptions lock, and how many each pin has of them. */
@@ -17,6 +18,7 @@ class PinnedMemfd {
   readonly ino: number;
   /** Bytes, when it was pinned first. */
   readonly size: number;
+  readonly #mapping: ArrayBuffer | undefined;
   pins = 0;
 
   constructor(fd: number) {
@@ -24,6 +26,14 @@ class PinnedMemfd {
     orThrow(native.fstat(fd, stat));
     this.ino = stat[Stat.ino] as number;
     this.size = stat[Stat.size] as number;
+    // A mapping that could be written through keeps F_SEAL_WRITE from being added (EBUSY).
+    const mapping = native.mmap(PAGE_SIZE, PROT_NONE, MAP_SHARED, fd, 0);
+    if (typeof mapping !== 'number') this.#mapping = mapping;
+  }
+
+  close(): void {
+    if (this.#mapping) native.munmap(this.#mapping);
+    native.close(this.fd);
   }
 }
 
@@ -40,11 +50,11 @@ export class Pins {
   pin(fd: number): Pin {
     const memfd = new PinnedMemfd(fd);
     const known = this.#memfds.get(memfd.ino);
-    if (known) native.close(fd);
+    if (known) memfd.close();
     else this.#memfds.set(memfd.ino, memfd);
     return new Pin(known ?? memfd, this.#releases, (last) => {
       this.#memfds.delete(last.ino);
-      native.close(last.fd);
+      last.close();
     });
   }
 }

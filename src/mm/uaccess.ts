@@ -1,5 +1,5 @@
 import type { CType, IoctlArg, View } from '../../ioctl/index.js';
-import { errno } from '../errno.js';
+import { Errno, errno } from '../errno.js';
 import { native } from '../native.js';
 import { PAGE_SIZE } from './page.js';
 
@@ -14,6 +14,14 @@ export interface UserMemory {
   write(address: number, bytes: Uint8Array): void;
   /** Reads what is there, up to the length of `into`; answers how much that was. */
   readSome(address: number, into: Uint8Array): number;
+}
+
+/** The caller does not let us look into its memory (PR_SET_DUMPABLE, Yama), or is gone. */
+export class UnreachableError extends Error {
+  constructor(pid: number) {
+    super(`the memory of process ${pid} is out of reach`);
+    this.name = 'UnreachableError';
+  }
 }
 
 /** The memory of another process, by way of process_vm_readv(2) and process_vm_writev(2). */
@@ -31,11 +39,17 @@ export class ProcessMemory implements UserMemory {
 
   write(address: number, bytes: Uint8Array): void {
     const n = native.processVmWritev(this.#pid, address, bytes, 0, bytes.length);
-    if (n !== bytes.length) throw errno('EFAULT');
+    if (n !== bytes.length) this.#fail(n);
+  }
+
+  #fail(answer: number): never {
+    if (answer === -Errno.EPERM || answer === -Errno.ESRCH) throw new UnreachableError(this.#pid);
+    throw errno('EFAULT');
   }
 
   readSome(address: number, into: Uint8Array): number {
     const n = native.processVmReadv(this.#pid, address, into, 0, into.length);
+    if (n < 0 && n !== -Errno.EFAULT) this.#fail(n);
     return Math.max(n, 0);
   }
 }

@@ -2,8 +2,9 @@
 import { Errno, ErrnoError, orThrow } from '../errno.js';
 import { onWake, Wait, WaitQueue } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
+import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
-import { KERN_ERR } from '../printk.js';
+import { KERN_ERR, KERN_WARNING } from '../printk.js';
 import { ANSWERED, type Answer, Call, CONTINUE, type Handler } from './call.js';
 import { directoryCalls } from './calls/directory.js';
 import { epollCalls } from './calls/epoll.js';
@@ -54,6 +55,8 @@ export class Supervisor {
   readonly #parked = new Set<() => void>();
   #signalTimer: NodeJS.Timeout | undefined;
   readonly #idle = new WaitQueue();
+  /** The process that was last left alone: one line in the log is enough. */
+  #left = 0;
   tracer: Tracer | undefined;
 
   constructor(kernel: Kernel) {
@@ -157,11 +160,25 @@ export class Supervisor {
       return this.#handlers[call.nr]?.(call) ?? CONTINUE;
     } catch (error) {
       if (error instanceof ErrnoError) return -error.errno;
+      if (error instanceof UnreachableError) return this.#leave(call);
       // A mistake of ours or of a driver's is not the end of everybody's programs.
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#kernel.printk(KERN_ERR, `BUG: ${this.#names[call.nr]}: ${detail}`);
       return -Errno.EIO;
     }
+  }
+
+  /** A process that nobody may look into has to do without us, as it does without a debugger. */
+  #leave(call: Call): typeof CONTINUE {
+    const { pid } = call.task;
+    if (this.#left !== pid && call.valid) {
+      this.#kernel.printk(
+        KERN_WARNING,
+        `dmabuf-shim: process ${pid} does not let us read its memory: it sees the machine's own devices`,
+      );
+      this.#left = pid;
+    }
+    return CONTINUE;
   }
 
   /** Has a call wait; when it is over, the handler looks again. */

@@ -136,7 +136,7 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
   // file system of the recorded kernels is one; of other machines' it is not known, so that all are
   // treated alike.
   if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
-  const fresh = task.kernel.pins.pin(task.openDescriptor(fd, O_RDWR));
+  const fresh = task.kernel.pins.pin(openForPin(task, fd));
   const known = pins.get(fresh.ino);
   if (known) fresh.unpin();
   else pins.set(fresh.ino, fresh);
@@ -156,6 +156,15 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
     throw errno(beyondAllFiles && !task.kernel.versionAtLeast('6.12') ? 'EFBIG' : 'EINVAL');
   }
   return memory;
+}
+
+function openForPin(task: Task, fd: number): number {
+  try {
+    return task.openDescriptor(fd, O_RDWR);
+  } catch (error) {
+    // A memfd can always be opened by whom it is of: this is some other file, and without seals.
+    throw error === errno('EACCES') ? errno('EINVAL') : error;
+  }
 }
 
 const udmabufOps: DmaBufOps = {

@@ -14,7 +14,7 @@ import {
   struct,
   u64,
 } from '../../../ioctl/index.js';
-import { Errno, errno, orThrow } from '../../errno.js';
+import { Errno, errno } from '../../errno.js';
 import { openCharDevice, pathFile } from '../../fs/char_dev.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
 import { isOursAlone } from '../../fs/namei.js';
