@@ -4,7 +4,6 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_NORESERVE,
-  MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_TYPE,
@@ -23,6 +22,10 @@ import { INJECTED_MMAP } from '../filter.js';
 import { injectOrRefuse } from '../inject.js';
 import { fileOf } from './fd.js';
 
+/** x86-64 alone has this flag; elsewhere the bit means nothing. */
+const MAP_32BIT = 0x40;
+/** Flags that say where. */
+const PLACING = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT;
 /** More than there are: a mapping of that many bytes fails with ENOMEM. */
 const ALL_ADDRESSES = 2 ** 47;
 /** Beyond the largest offset in a file. */
@@ -80,11 +83,11 @@ function mappingCalls(
     return [map(address, length, (flags & ~MAP_TYPE) | type, first)];
   }
   // A place for all of them first, so that they lie side by side.
-  const placing = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
-  const reserve = placing | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const reserve = (flags & PLACING) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   const total = pageAlign(length);
   const calls: InjectedCall[] = [{ nr, args: [address, total, PROT_NONE, reserve, -1, 0] }];
-  const each = MAP_SHARED | MAP_FIXED | (flags & MAP_POPULATE);
+  // What else is asked for, or is wrong, is for each piece.
+  const each = (flags & ~(MAP_TYPE | PLACING)) | MAP_SHARED | MAP_FIXED;
   let at = 0;
   for (const piece of pieces) {
     calls.push({ ...map(at, piece.length, each, piece), base: 0 });
