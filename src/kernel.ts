@@ -7,7 +7,7 @@ import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
 import { PageAllocator } from './mm/page_alloc.js';
 import { Pins } from './mm/pin.js';
-import { formatRecord, KernelLog } from './printk.js';
+import { formatRecord, KERN_ERR, KernelLog } from './printk.js';
 import { spawn } from './supervisor/spawn.js';
 import { Supervisor, type Tracer } from './supervisor/supervisor.js';
 import { Sys } from './syscall/sys.js';
@@ -103,6 +103,12 @@ export class Kernel {
     this.log.printk(level, text);
   }
 
+  /** @internal Logs what a driver threw that is no errno: a mistake, but no reason to end anything. */
+  bug(where: string, error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.printk(KERN_ERR, `BUG: ${where}: ${detail}`);
+  }
+
   /** The kernel log, a line a record, as dmesg(1) prints it. */
   dmesg(): string[] {
     return this.log.records.map(formatRecord);
@@ -142,6 +148,8 @@ export class Kernel {
   close(): void {
     this.#supervisor?.close();
     this.#supervisor = undefined;
+    for (const file of this.files) file.shutdown();
+    this.pins.close();
     this.releases.close();
   }
 

@@ -185,7 +185,18 @@ export class File {
     this.#ended = true;
     if (this.#holds > 0) return;
     this.kernel.files.delete(this);
-    this.f_op.release?.(this);
+    for (const companion of this.companions.values()) native.close(companion);
+    try {
+      this.f_op.release?.(this);
+    } catch (error) {
+      // Nobody waits for this who could be told.
+      this.kernel.bug('release', error);
+    }
+  }
+
+  /** The kernel ends: what it has of the file is closed, what programs have stays theirs. */
+  shutdown(): void {
+    if (this.#references > 0) this.memory.close();
     for (const companion of this.companions.values()) native.close(companion);
   }
 }

@@ -57,6 +57,12 @@ export class Pins {
       last.close();
     });
   }
+
+  /** The kernel ends. */
+  close(): void {
+    for (const memfd of this.#memfds.values()) memfd.close();
+    this.#memfds.clear();
+  }
 }
 
 /**

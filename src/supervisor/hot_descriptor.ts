@@ -3,7 +3,7 @@ import { native } from '../native.js';
 
 const KCMP_FILE = 0;
 /** Look-ups of the same descriptor in a row that make it worth while. */
-const WORTH = 4;
+const WORTH = 16;
 
 /**
  * The descriptor that one thread uses over and over. While it does, we have a duplicate of it, and
@@ -32,9 +32,8 @@ export class HotDescriptor {
       this.drop();
       this.#tid = tid;
       this.#fd = fd;
-    } else if (++this.#uses >= WORTH) {
-      this.drop();
-      this.#fd = fd;
+    } else if (++this.#uses === WORTH) {
+      // Where this is not allowed it is not tried again.
       this.#duplicate = duplicate();
       this.#file = file;
     }

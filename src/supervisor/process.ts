@@ -89,7 +89,9 @@ export class RemoteTask implements Task {
   }
 
   #duplicate(fd: number): number {
-    const pidfd = native.pidfdOpen(this.pid, 0);
+    // Of a process's first thread, as most callers are, it is the process's.
+    let pidfd = native.pidfdOpen(this.tid, 0);
+    if (pidfd < 0) pidfd = native.pidfdOpen(this.pid, 0);
     if (pidfd < 0) return pidfd;
     const duplicate = native.pidfdGetfd(pidfd, fd);
     native.close(pidfd);

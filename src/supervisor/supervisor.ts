@@ -4,7 +4,7 @@ import { onWake, Wait, WaitQueue } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
-import { KERN_ERR, KERN_WARNING } from '../printk.js';
+import { KERN_WARNING } from '../printk.js';
 import { ANSWERED, type Answer, Call, CONTINUE, type Handler } from './call.js';
 import { directoryCalls } from './calls/directory.js';
 import { epollCalls } from './calls/epoll.js';
@@ -161,9 +161,7 @@ export class Supervisor {
     } catch (error) {
       if (error instanceof ErrnoError) return -error.errno;
       if (error instanceof UnreachableError) return this.#leave(call);
-      // A mistake of ours or of a driver's is not the end of everybody's programs.
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#kernel.printk(KERN_ERR, `BUG: ${this.#names[call.nr]}: ${detail}`);
+      this.#kernel.bug(this.#names[call.nr] ?? String(call.nr), error);
       return -Errno.EIO;
     }
   }
