@@ -46,7 +46,7 @@ function marked(list: string[], found: string[]): string[] {
 function list(version: KernelVersion, name: string, lines: string[]): void {
   const path = fixture(`differences/${version}/${name}.diff`);
   if (lines.length === 0) rmSync(path, { force: true });
-  else writeFileSync(path, `${lines.join('\n')}\n`, 'latin1');
+  else writeFileSync(path, `${lines.join('\n')}\n`);
 }
 
 beforeEach(needsCompiler);

@@ -27,6 +27,10 @@ export function difference(expected: string, actual: string): string[] {
   return result;
 }
 
+/** The lines, with an escape for every byte that is no printable ASCII. */
 function lines(text: string): string[] {
-  return text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined);
+  const whole = text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined);
+  return whole.map((line) =>
+    line.replace(/[^\t -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`),
+  );
 }
