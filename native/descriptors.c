@@ -94,6 +94,16 @@ EXPORT(ioctl) {
     return error ? answer(env, error) : answer_errno(env, ioctl(fd, request, argument));
 }
 
+EXPORT(pipe) {
+    ARGUMENTS(1);
+    int fds[2];
+    if (pipe2(fds, int_arg(env, argv[0]))) return answer(env, -errno);
+    napi_value pair;
+    napi_create_array_with_length(env, 2, &pair);
+    for (unsigned i = 0; i < 2; i++) napi_set_element(env, pair, i, answer(env, fds[i]));
+    return pair;
+}
+
 EXPORT(poll) {
     ARGUMENTS(2);
     void *bytes;

@@ -16,6 +16,7 @@
     X(ftruncate)                                                                                   \
     X(ioctl)                                                                                       \
     X(poll)                                                                                        \
+    X(pipe)                                                                                        \
     X(readlink)                                                                                    \
     X(readlinkat)                                                                                  \
     X(access)                                                                                      \

@@ -1,5 +1,6 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { totalmem } from 'node:os';
+import { FenceWatchdog } from './drivers/dma-buf/fence_watchdog.js';
 import { initcalls } from './drivers/index.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { FileTable } from './fs/file.js';
@@ -24,6 +25,11 @@ export interface KernelOptions {
    * all that there are.
    */
   devices?: readonly string[];
+  /**
+   * Milliseconds after which a fence that is not signalled is reported in the kernel log, with who made
+   * it and who waits; 10,000 by default, 0 for never.
+   */
+  fenceTimeout?: number;
   memory?: {
     /** Bytes that heaps can give out in all; by default what the machine has. */
     size?: number;
@@ -54,6 +60,10 @@ export class Kernel {
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
   readonly log = new KernelLog();
+  /** @internal The next fence context: 1 and 2 are a display driver's, as on the recorded kernels. */
+  nextFenceContext = 3;
+  /** @internal */
+  readonly fenceWatchdog: FenceWatchdog;
   /** The way in for this process: open, ioctl, mmap, poll … */
   readonly sys: Sys;
   #supervisor: Supervisor | undefined;
@@ -68,6 +78,7 @@ export class Kernel {
       );
     }
     this.memory = new PageAllocator(options.memory?.size ?? totalmem(), () => this.settle());
+    this.fenceWatchdog = new FenceWatchdog(this, options.fenceTimeout ?? 10_000);
     this.sys = new Sys(this);
     this.#only = options.devices && new Set(options.devices);
     for (const init of initcalls) init(this);
@@ -149,6 +160,7 @@ export class Kernel {
     this.#supervisor?.close();
     this.#supervisor = undefined;
     for (const file of this.files) file.shutdown();
+    this.fenceWatchdog.close();
     this.pins.close();
     this.releases.close();
   }

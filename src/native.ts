@@ -59,6 +59,8 @@ export interface Native {
     request: number,
     arg: Uint8Array | number | bigint | null,
   ): Promise<number>;
+  /** pipe2(2): the reading and the writing end. */
+  pipe(flags: number): [number, number] | number;
   readlink(path: string): string | number;
   readlinkat(dirfd: number, path: string): string | number;
   /** access(2) with F_OK, in one system call: 0 or -errno. */

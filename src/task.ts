@@ -10,6 +10,8 @@ export interface Task {
   readonly kernel: Kernel;
   /** Process id (the thread group's, as getpid(2) gives it). */
   readonly pid: number;
+  /** The program's name, as ps(1) shows it: up to 15 bytes. */
+  readonly comm: string;
   /** The memory that the addresses in its arguments are of. */
   readonly mm: UserMemory;
   /** fget(): the file of ours behind a descriptor of the caller, if it is one of ours. */

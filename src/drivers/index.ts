@@ -1,6 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import { dmaBufInit } from './dma-buf/debug.js';
 import { systemHeapInit } from './dma-buf/heaps/system_heap.js';
+import { swSyncInit } from './dma-buf/sw_sync.js';
 import { udmabufInit } from './dma-buf/udmabuf.js';
 
 /** What a kernel starts with, in order: a driver is one file and one line here. */
@@ -8,4 +9,5 @@ export const initcalls: readonly ((kernel: Kernel) => void)[] = [
   dmaBufInit,
   systemHeapInit,
   udmabufInit,
+  swSyncInit,
 ];

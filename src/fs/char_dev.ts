@@ -3,7 +3,7 @@ import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
 import { File, type FileOperations } from './file.js';
-import { DeviceNode, GeneratedFile, Symlink } from './tree.js';
+import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
 
 /** A character device as a driver registers it. */
 export interface CharDevice {
@@ -67,9 +67,12 @@ export class CharDevices {
     if (hidden) return;
     const { root } = this.#kernel;
     const [directory, base] = splitPath(device.name);
-    root.mkdir(`dev/${directory}`).add(base, new DeviceNode(device));
+    const { className, major, minor, name, f_op, private_data } = device;
+    const [mode, path] = [S_IFCHR | device.mode, `/dev/${name}`];
+    const rdev = { major, minor };
+    const node = new FileNode({ mode, path, f_op, private_data, rdev });
+    root.mkdir(`dev/${directory}`).add(base, node);
 
-    const { className, major, minor, name } = device;
     const sysfs = `devices/virtual/${className}/${base}`;
     const attributes = root.mkdir(`sys/${sysfs}`);
     const uevent = `MAJOR=${major}\nMINOR=${minor}\nDEVNAME=${name}\n`;
@@ -91,13 +94,12 @@ function splitPath(path: string): [directory: string, base: string] {
   return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
 }
 
-/** chrdev_open(): the file that an open(2) of a device's node, without O_PATH, gives. */
-export function openCharDevice(node: DeviceNode, task: Task, flags: number): File {
-  const { device } = node;
-  const file = nodeFile(node, task.kernel, device.f_op, flags);
-  file.private_data = device.private_data;
+/** chrdev_open(): the file that an open(2) of a node, without O_PATH, gives. */
+export function openFileNode(node: FileNode, task: Task, flags: number): File {
+  const file = nodeFile(node, task.kernel, node.f_op, flags);
+  file.private_data = node.private_data;
   try {
-    device.f_op.open?.(file, task);
+    node.f_op.open?.(file, task);
   } catch (error) {
     file.abandon();
     throw error;
@@ -109,7 +111,7 @@ export function openCharDevice(node: DeviceNode, task: Task, flags: number): Fil
  * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. Its
  * descriptor is an ordinary one, as seccomp cannot hand over the other kind; see {@link isPathOnly}.
  */
-export function pathFile(node: DeviceNode, kernel: Kernel): File {
+export function pathFile(node: FileNode, kernel: Kernel): File {
   return nodeFile(node, kernel, {}, O_PATH);
 }
 
@@ -118,13 +120,12 @@ export function isPathOnly(file: File): boolean {
   return (file.f_flags & O_PATH) !== 0;
 }
 
-function nodeFile(node: DeviceNode, kernel: Kernel, f_op: FileOperations, flags: number): File {
-  const path = `/dev/${node.device.name}`;
+function nodeFile(node: FileNode, kernel: Kernel, f_op: FileOperations, flags: number): File {
   const file = new File(kernel, {
-    name: path,
+    name: node.path,
     f_op,
-    attributes: { mode: node.mode, size: 0, node: { inode: node, path } },
-    link: () => path,
+    attributes: { mode: node.mode, size: 0, node },
+    link: () => node.path,
   });
   file.f_flags = flags;
   return file;

@@ -5,8 +5,9 @@ import { type MappableMemory, Shmem } from '../mm/shmem.js';
 import { native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
-import type { DeviceNode } from './tree.js';
-import type { Wait } from './wait_queue.js';
+import type { ReleaseWatch } from './release.js';
+import type { FileNode } from './tree.js';
+import type { Wait, Wakeable } from './wait_queue.js';
 
 /** A stretch of memory that a mapping is made of. All in bytes, all whole pages. */
 export interface MemoryPiece {
@@ -46,6 +47,8 @@ export interface FileOperations {
   llseek?(file: File, offset: number, whence: number): number;
   /** Missing: always ready, and EPERM from epoll_ctl(2). What is ready now: POLLIN, POLLOUT … */
   poll?(file: File): number;
+  /** With `poll`: what may change its answer. */
+  pollSources?(file: File): Wakeable[];
   /** Lines for /proc/PID/fdinfo/N, each with its newline. */
   showFdinfo?(file: File): string;
   /** Called once, when the last descriptor, mapping and kernel reference are gone. */
@@ -58,7 +61,25 @@ export interface FileAttributes {
   /** st_size in bytes. */
   size: number;
   /** The node that was opened: stat(2) says of the open file what it says of the node. */
-  node?: { inode: DeviceNode; path: string };
+  node?: FileNode;
+}
+
+/** What programs' descriptors of a file are descriptors of, to the machine's kernel. */
+export interface Backing {
+  readonly dev: number;
+  readonly ino: number;
+  /** The kernel's own descriptor of what programs have; −1 while it has none. */
+  readonly fd: number;
+  /** Access mode of that. */
+  readonly access: number;
+  /** A new open file description, as a descriptor of this process. */
+  open(flags: number): number;
+  /** Closes the kernel's own descriptor: what programs have stays. */
+  close(): void;
+  /** Takes a descriptor for the kernel's own. */
+  adopt(fd: number): void;
+  /** Calls `gone` when no program has it any more, nor the kernel. ENOSPC. */
+  watch(releases: ReleaseWatch, gone: () => void): void;
 }
 
 export interface FileInit {
@@ -68,6 +89,8 @@ export interface FileInit {
   attributes: FileAttributes;
   /** What readlink(2) of /proc/PID/fd/N says. */
   link: () => string;
+  /** Without it, memory of `attributes.size` bytes. */
+  backing?: Backing;
 }
 
 /**
@@ -78,8 +101,7 @@ export class File {
   readonly kernel: Kernel;
   readonly f_op: FileOperations;
   readonly attributes: FileAttributes;
-  /** What programs' descriptors are of. */
-  readonly memory: Shmem;
+  readonly backing: Backing;
   /** Gives what /proc/PID/fd/N points at. */
   readonly link: () => string;
   /** Free for the driver. */
@@ -102,7 +124,7 @@ export class File {
     this.f_op = init.f_op;
     this.attributes = init.attributes;
     this.link = init.link;
-    this.memory = allocate(kernel, init.name, init.attributes.size);
+    this.backing = init.backing ?? makeShmem(kernel, init.name, init.attributes.size);
     kernel.files.add(this);
   }
 
@@ -119,7 +141,7 @@ export class File {
     if (this.#references === 0) {
       if (!task || fd === undefined)
         throw new Error('a reference of a file that only programs hold');
-      this.memory.adopt(task.openDescriptor(fd, O_RDWR));
+      this.backing.adopt(task.openDescriptor(fd, this.backing.access));
     }
     this.#references++;
     return this;
@@ -128,7 +150,7 @@ export class File {
   /** fput() */
   put(): void {
     if (--this.#references > 0) return;
-    this.memory.close();
+    this.backing.close();
     if (!this.#handedOut) this.#end();
   }
 
@@ -152,8 +174,8 @@ export class File {
       this.#handedOut = true;
     }
     // The kernel's own descriptor is as good as another, but for its access mode.
-    if ((flags & ~O_CLOEXEC) === O_RDWR) return use(this.memory.fd);
-    const fd = this.memory.open(flags);
+    if ((flags & ~O_CLOEXEC) === this.backing.access) return use(this.backing.fd);
+    const fd = this.backing.open(flags);
     try {
       return use(fd);
     } finally {
@@ -163,7 +185,7 @@ export class File {
 
   #watch(): void {
     try {
-      this.kernel.releases.watchInode(this.memory.fd, () => this.#end());
+      this.backing.watch(this.kernel.releases, () => this.#end());
     } catch (error) {
       if (!(error instanceof ErrnoError)) throw error;
       this.kernel.printk(
@@ -177,7 +199,7 @@ export class File {
   /** For an open(2) that failed half way: gone without `release`, as the driver never saw it opened. */
   abandon(): void {
     this.kernel.files.delete(this);
-    this.memory.close();
+    this.backing.close();
   }
 
   /** The memory is gone, or was never given to anybody. */
@@ -196,14 +218,20 @@ export class File {
 
   /** The kernel ends: what it has of the file is closed, what programs have stays theirs. */
   shutdown(): void {
-    if (this.#references > 0) this.memory.close();
+    if (this.#references > 0) this.backing.close();
     for (const companion of this.companions.values()) native.close(companion);
   }
 }
 
-function allocate(kernel: Kernel, name: string, size: number): Shmem {
+/** ENOMEM, and a line in the log, when memory or descriptors run out. */
+export function makeShmem(kernel: Kernel, name: string, size: number): Shmem {
+  return orNoMemory(kernel, () => new Shmem(name, size));
+}
+
+/** The kernel's own limits look like a lack of memory to a program. */
+export function orNoMemory<T>(kernel: Kernel, make: () => T): T {
   try {
-    return new Shmem(name, size);
+    return make();
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;
     kernel.printk(
@@ -216,28 +244,28 @@ function allocate(kernel: Kernel, name: string, size: number): Shmem {
 
 /** The open files by the inode behind their descriptors. */
 export class FileTable {
-  readonly #byIno = new Map<number, File>();
-  #dev = -1;
+  readonly #byDev = new Map<number, Map<number, File>>();
 
   add(file: File): void {
-    // All memfds of a machine are on one file system.
-    this.#dev = file.memory.dev;
-    this.#byIno.set(file.memory.ino, file);
+    const { dev, ino } = file.backing;
+    const files = this.#byDev.get(dev);
+    if (files) files.set(ino, file);
+    else this.#byDev.set(dev, new Map([[ino, file]]));
   }
 
   delete(file: File): void {
-    this.#byIno.delete(file.memory.ino);
+    this.#byDev.get(file.backing.dev)?.delete(file.backing.ino);
   }
 
   find(dev: number, ino: number): File | undefined {
-    return dev === this.#dev ? this.#byIno.get(ino) : undefined;
+    return this.#byDev.get(dev)?.get(ino);
   }
 
   get size(): number {
-    return this.#byIno.size;
+    return [...this.#byDev.values()].reduce((sum, files) => sum + files.size, 0);
   }
 
-  [Symbol.iterator](): Iterator<File> {
-    return this.#byIno.values();
+  *[Symbol.iterator](): Iterator<File> {
+    for (const files of this.#byDev.values()) yield* files.values();
   }
 }

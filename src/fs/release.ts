@@ -2,6 +2,11 @@ import { readFileSync } from 'node:fs';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 0x1;
+/** The token of the inotify instance: no pipe has descriptor 0. */
+const INOTIFY = 0;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOSE = 0x18;
 /** Never happens to a memfd: the watch then reports nothing but its own end. */
@@ -23,7 +28,11 @@ const LOOK_AGAIN = [1, 5, 25, 125];
  * descriptor and mapping of it are gone.
  */
 export class ReleaseWatch {
+  /** Readable when there is something to {@link drain}. */
   readonly fd: number;
+  readonly #inotify: number;
+  readonly #readers = new Map<number, () => void>();
+  readonly #ready = new Uint32Array(2 * 64);
   readonly #gone = new Map<number, () => void>();
   /** What to ask when some description was closed; each answers whether it is done. */
   readonly #closed = new Map<number, Set<() => boolean>>();
@@ -32,7 +41,9 @@ export class ReleaseWatch {
   readonly #view = new DataView(this.#events.buffer);
 
   constructor() {
-    this.fd = orThrow(native.inotifyInit(IN_NONBLOCK));
+    this.fd = orThrow(native.epollCreate());
+    this.#inotify = orThrow(native.inotifyInit(IN_NONBLOCK));
+    orThrow(native.epollCtl(this.fd, EPOLL_CTL_ADD, this.#inotify, EPOLLIN, INOTIFY));
   }
 
   /**
@@ -51,20 +62,43 @@ export class ReleaseWatch {
     else this.#closed.set(wd, new Set([check]));
   }
 
+  /** Calls `gone`, once, when nobody has the reading end of the pipe that `fd` is the writing end of. */
+  watchReaders(fd: number, gone: () => void): void {
+    // EPOLLERR is reported unasked.
+    orThrow(native.epollCtl(this.fd, EPOLL_CTL_ADD, fd, 0, fd));
+    this.#readers.set(fd, gone);
+  }
+
   #addWatch(fd: number, mask: number): number {
-    return orThrow(native.inotifyAddWatch(this.fd, `/proc/self/fd/${fd}`, mask));
+    return orThrow(native.inotifyAddWatch(this.#inotify, `/proc/self/fd/${fd}`, mask));
   }
 
   /** Handles what has been reported so far. */
   drain(): void {
     let length: number;
     do {
-      length = native.read(this.fd, this.#events);
+      length = native.read(this.#inotify, this.#events);
       for (let at = 0; at < length; at += EVENT_SIZE) {
         this.#handle(this.#view.getInt32(at, true), this.#view.getUint32(at + 4, true));
       }
     } while (length === this.#events.length);
+    if (this.#readers.size > 0) this.#drainReaders();
     for (const wd of [...this.#late.keys()]) this.#check(wd, 0);
+  }
+
+  #drainReaders(): void {
+    let count: number;
+    do {
+      count = native.epollWait(this.fd, this.#ready, 0);
+      for (let i = 0; i < count; i++) {
+        const fd = this.#ready[2 * i] as number;
+        const gone = this.#readers.get(fd);
+        if (!gone) continue;
+        this.#readers.delete(fd);
+        native.epollCtl(this.fd, EPOLL_CTL_DEL, fd, 0, 0);
+        gone();
+      }
+    } while (2 * count === this.#ready.length);
   }
 
   #handle(wd: number, mask: number): void {
@@ -88,7 +122,7 @@ export class ReleaseWatch {
     for (const check of checks) if (check()) checks.delete(check);
     if (checks.size === 0) {
       this.#closed.delete(wd);
-      native.inotifyRmWatch(this.fd, wd);
+      native.inotifyRmWatch(this.#inotify, wd);
     } else if (attempt < LOOK_AGAIN.length) {
       const timer = setTimeout(() => this.#check(wd, attempt + 1), LOOK_AGAIN[attempt]);
       this.#late.set(wd, timer.unref());
@@ -97,7 +131,7 @@ export class ReleaseWatch {
 
   /** Reports were lost (fs.inotify.max_queued_events): what is not watched any more has ended. */
   #recover(): void {
-    const fdinfo = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1');
+    const fdinfo = readFileSync(`/proc/self/fdinfo/${this.#inotify}`, 'latin1');
     const alive = new Set<number>();
     for (const [, wd] of fdinfo.matchAll(/^inotify wd:([0-9a-f]+)/gm)) {
       alive.add(Number.parseInt(wd as string, 16));
@@ -110,6 +144,7 @@ export class ReleaseWatch {
     for (const timer of this.#late.values()) clearTimeout(timer);
     this.#gone.clear();
     this.#closed.clear();
+    native.close(this.#inotify);
     native.close(this.fd);
   }
 }

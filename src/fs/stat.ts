@@ -2,7 +2,7 @@
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { makedev } from './dev_t.js';
 import type { File } from './file.js';
-import { DeviceNode, Directory, GeneratedFile, type TreeNode } from './tree.js';
+import { Directory, FileNode, GeneratedFile, type TreeNode } from './tree.js';
 
 const AT_FDCWD = -100;
 const BLOCK = 512;
@@ -14,7 +14,7 @@ const PAGE = 4096;
  */
 export function statFile(file: File, fields: Float64Array): Float64Array {
   const { node, mode, size } = file.attributes;
-  if (node) return statNode(node.inode, node.path, fields);
+  if (node) return statNode(node, node.path, fields);
   fields[Stat.mode] = mode;
   fields[Stat.size] = size;
   fields[Stat.blocks] = size / BLOCK;
@@ -35,8 +35,8 @@ export function statNode(node: TreeNode, path: string, fields: Float64Array): Fl
   fields[Stat.uid] = process.getuid?.() ?? 0;
   fields[Stat.gid] = process.getgid?.() ?? 0;
   fields[Stat.blksize] = PAGE;
-  if (node instanceof DeviceNode) {
-    fields[Stat.rdev] = makedev(node.device.major, node.device.minor);
+  if (node instanceof FileNode) {
+    fields[Stat.rdev] = node.rdev ? makedev(node.rdev.major, node.rdev.minor) : 0;
   } else if (node instanceof GeneratedFile) {
     fields[Stat.size] = node.size;
   } else if (node instanceof Directory) {

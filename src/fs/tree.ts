@@ -2,7 +2,7 @@
  * The part of the file system that this kernel provides: devtmpfs, sysfs and debugfs as far as they
  * show its devices and buffers. What is not in it is the machine's own.
  */
-import type { CharDevice } from './char_dev.js';
+import type { CharDeviceOperations } from './char_dev.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
@@ -79,15 +79,33 @@ export class DynamicDirectory extends Directory {
   }
 }
 
-/** A device node in /dev. */
-export class DeviceNode extends Inode {
-  readonly mode: number;
-  readonly device: CharDevice;
+export interface FileNodeInit {
+  /** st_mode. */
+  mode: number;
+  /** Its absolute path. */
+  path: string;
+  f_op: CharDeviceOperations;
+  /** What `open` finds as the file's. */
+  private_data?: unknown;
+  /** Device number, for device nodes. */
+  rdev?: { major: number; minor: number };
+}
 
-  constructor(device: CharDevice) {
+/** What a program opens and a driver serves: a device node in /dev, or a file of debugfs. */
+export class FileNode extends Inode {
+  readonly mode: number;
+  readonly path: string;
+  readonly f_op: CharDeviceOperations;
+  readonly private_data: unknown;
+  readonly rdev: { major: number; minor: number } | undefined;
+
+  constructor({ mode, path, f_op, private_data, rdev }: FileNodeInit) {
     super();
-    this.device = device;
-    this.mode = S_IFCHR | device.mode;
+    this.mode = mode;
+    this.path = path;
+    this.f_op = f_op;
+    this.private_data = private_data;
+    this.rdev = rdev;
   }
 }
 
@@ -116,4 +134,4 @@ export class Symlink extends Inode {
   }
 }
 
-export type TreeNode = Directory | DeviceNode | GeneratedFile | Symlink;
+export type TreeNode = Directory | FileNode | GeneratedFile | Symlink;

@@ -1,9 +1,16 @@
+/** What can wake somebody: a queue, or an event that happens once. */
+export interface Wakeable {
+  /** Has `wake` called, at once if there is nothing to wait for. */
+  add(wake: () => void): void;
+  remove(wake: () => void): void;
+}
+
 /**
  * Wait queues, as <linux/wait.h> has them. A handler never blocks the only thread: it gives back a
  * {@link Wait}, and is run again, from its start, when that is over. Awaitable calls and the parked
  * calls of programs both hang on the same queues.
  */
-export class WaitQueue {
+export class WaitQueue implements Wakeable {
   readonly #waiters = new Set<() => void>();
 
   add(wake: () => void): void {
@@ -24,30 +31,35 @@ export class WaitQueue {
   }
 }
 
-/** "Run me again when one of these queues is woken, or when the time is over." */
+/** "Run me again when one of these wakes me, or when the time is over." */
 export class Wait {
-  readonly queues: readonly WaitQueue[];
+  readonly sources: readonly Wakeable[];
   /** Milliseconds from now, or undefined: as long as it takes. */
   readonly timeout: number | undefined;
 
-  constructor(queues: readonly WaitQueue[], timeout?: number) {
-    this.queues = queues;
+  constructor(sources: readonly Wakeable[], timeout?: number) {
+    this.sources = sources;
     this.timeout = timeout;
   }
 }
 
-/** Calls back once when a wait is over; the answer of this function cancels it. */
+/**
+ * Calls back once when a wait is over, which may be now; the answer of this function cancels it.
+ */
 export function onWake(wait: Wait, callback: () => void): () => void {
+  let over = false;
   let timer: NodeJS.Timeout | undefined;
   const cancel = () => {
+    over = true;
     clearTimeout(timer);
-    for (const queue of wait.queues) queue.remove(wake);
+    for (const source of wait.sources) source.remove(wake);
   };
   const wake = () => {
+    if (over) return;
     cancel();
     callback();
   };
-  for (const queue of wait.queues) queue.add(wake);
   if (wait.timeout !== undefined) timer = setTimeout(wake, wait.timeout);
+  for (const source of wait.sources) if (!over) source.add(wake);
   return cancel;
 }

@@ -1,5 +1,7 @@
-import { O_CLOEXEC } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
+import type { Backing } from '../fs/file.js';
+import type { ReleaseWatch } from '../fs/release.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 
 const MFD_CLOEXEC = 0x1;
@@ -25,7 +27,8 @@ export interface MappableMemory {
  * the inode goes when the last program lets go of it (fs/release.ts), and so that live buffers cost
  * the kernel no descriptors.
  */
-export class Shmem implements MappableMemory {
+export class Shmem implements MappableMemory, Backing {
+  readonly access = O_RDWR;
   readonly dev: number;
   readonly ino: number;
   /** Bytes. */
@@ -66,8 +69,11 @@ export class Shmem implements MappableMemory {
     this.#fd = -1;
   }
 
-  /** Takes a descriptor of the same memory for the kernel's own. */
   adopt(fd: number): void {
     this.#fd = fd;
+  }
+
+  watch(releases: ReleaseWatch, gone: () => void): void {
+    releases.watchInode(this.#fd, gone);
   }
 }

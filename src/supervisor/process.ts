@@ -37,6 +37,10 @@ export class RemoteTask implements Task {
     return readStatus(this.tid, 'Tgid') || this.tid;
   }
 
+  get comm(): string {
+    return readComm(this.tid);
+  }
+
   /**
    * fstat(2) of a descriptor of the program's, into {@link stat}; false if there is none. Through a
    * descriptor of its /proc/TID/fd, which saves most of the path every time.
@@ -106,6 +110,15 @@ export class RemoteTask implements Task {
   close(): void {
     if (this.#fds >= 0) native.close(this.#fds);
     this.#fds = -1;
+  }
+}
+
+/** The name of a thread; empty if it is gone. */
+export function readComm(tid: number | 'self'): string {
+  try {
+    return readFileSync(`/proc/${tid}/comm`, 'utf8').trimEnd();
+  } catch {
+    return '';
   }
 }
 

@@ -54,5 +54,7 @@ export function mmapFile(
  */
 export function isOwnMemory(file: File, pieces: MemoryPiece[], offset: number): boolean {
   const [piece] = pieces;
-  return pieces.length === 1 && piece?.memory === file.memory && piece.offset === offset;
+  if (pieces.length !== 1 || piece?.offset !== offset) return false;
+  const own: unknown = file.backing;
+  return piece.memory === own;
 }

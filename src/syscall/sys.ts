@@ -3,11 +3,11 @@ import { constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { O_CLOEXEC, PROT_WRITE } from '../../ioctl/index.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
-import { openCharDevice } from '../fs/char_dev.js';
+import { openFileNode } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
 import { namei } from '../fs/namei.js';
 import { statFile } from '../fs/stat.js';
-import { DeviceNode, Directory, GeneratedFile } from '../fs/tree.js';
+import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
 import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js';
@@ -29,6 +29,7 @@ const stat = new Float64Array(STAT_FIELDS);
 class LocalTask implements Task {
   readonly kernel: Kernel;
   readonly pid = process.pid;
+  readonly comm = process.title;
   mm: UserMemory = new ProcessMemory(process.pid);
 
   constructor(kernel: Kernel) {
@@ -78,8 +79,8 @@ export class Sys implements Posix {
     }
     return attempt('open', () => {
       if (found.kind === 'error') throw errno(found.code);
-      if (found.node instanceof DeviceNode) {
-        const file = openCharDevice(found.node, this.#task, flags);
+      if (found.node instanceof FileNode) {
+        const file = openFileNode(found.node, this.#task, flags);
         try {
           return this.#task.installFd(file, flags);
         } finally {

@@ -4,6 +4,8 @@
  */
 import { constants } from 'node:fs';
 import {
+  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_NAME_LEN,
   DMA_BUF_SET_NAME_A,
@@ -13,6 +15,8 @@ import {
   DMA_BUF_SYNC_RW,
   DMA_BUF_SYNC_VALID_FLAGS_MASK,
   DMA_BUF_SYNC_WRITE,
+  dma_buf_export_sync_file,
+  dma_buf_import_sync_file,
   dma_buf_ioctls,
   dma_buf_sync,
   O_ACCMODE,
@@ -21,12 +25,24 @@ import {
   POLLOUT,
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
-import { File, type FileOperations, type MemoryPiece, type Vma } from '../../fs/file.js';
+import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from '../../fs/file.js';
 import { countUses } from '../../fs/uses.js';
+import { Wait } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
 import type { Pin } from '../../mm/pin.js';
-import { strndupUser } from '../../mm/uaccess.js';
+import type { Shmem } from '../../mm/shmem.js';
+import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
+import { dmaFenceGetStub } from './dma-fence.js';
+import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
+import {
+  DMA_RESV_USAGE_READ,
+  DMA_RESV_USAGE_WRITE,
+  DmaResv,
+  type DmaResvUsage,
+  dmaResvUsageRw,
+} from './dma-resv.js';
+import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
 
 /** Direction of a transfer, <linux/dma-direction.h>. */
 export const DMA_BIDIRECTIONAL = 0;
@@ -73,8 +89,12 @@ export class DmaBuf {
   readonly exp_name: string;
   readonly priv: unknown;
   readonly file: File;
+  /** Its own memory: what descriptors are of, and the content, unless the exporter has it elsewhere. */
+  readonly memory: Shmem;
   /** What DMA_BUF_SET_NAME gave it. */
   name: string | undefined;
+  /** The fences that are on it. */
+  readonly resv: DmaResv;
   readonly #pins: Pin[] = [];
 
   /** @internal Buffers are made by {@link dmaBufExport}. */
@@ -83,24 +103,27 @@ export class DmaBuf {
     this.ops = info.ops;
     this.exp_name = info.exp_name;
     this.priv = info.priv;
+    this.memory = makeShmem(kernel, 'dmabuf', info.size);
     this.file = new File(kernel, {
+      backing: this.memory,
       name: 'dmabuf',
       f_op: dmaBufFops,
       attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: info.size },
       link: () => `/dmabuf:${this.name ?? ''}`,
     });
+    this.resv = new DmaResv(kernel);
     this.file.f_flags = info.flags & O_ACCMODE;
     this.file.private_data = this;
   }
 
   /** Inode number: st_ino of every descriptor of it. */
   get ino(): number {
-    return this.file.memory.ino;
+    return this.memory.ino;
   }
 
   /** The part of the buffer's own memory that a mapping shows. */
   ownPieces(vma: Vma): MemoryPiece[] {
-    return [{ memory: this.file.memory, offset: vma.offset, length: vma.length }];
+    return [{ memory: this.memory, offset: vma.offset, length: vma.length }];
   }
 
   /**
@@ -124,7 +147,7 @@ export class DmaBuf {
   get fileCount(): number {
     // One mapping may take several memfds, each of which has it.
     const mappings = Math.max(0, ...this.#pins.map((pin) => pin.mappings));
-    return this.file.references + mappings + countUses(this.file.memory);
+    return this.file.references + mappings + countUses(this.memory);
   }
 }
 
@@ -223,6 +246,10 @@ const dmaBufFops: FileOperations = {
     switch (request) {
       case DMA_BUF_IOCTL_SYNC:
         return sync(dmabuf, task, arg);
+      case DMA_BUF_IOCTL_EXPORT_SYNC_FILE:
+        return exportSyncFile(dmabuf, task, arg);
+      case DMA_BUF_IOCTL_IMPORT_SYNC_FILE:
+        return importSyncFile(dmabuf, task, arg);
       case DMA_BUF_SET_NAME_A:
       case DMA_BUF_SET_NAME_B:
         dmabuf.name = strndupUser(task.mm, arg, DMA_BUF_NAME_LEN);
@@ -232,8 +259,17 @@ const dmaBufFops: FileOperations = {
     }
   },
 
-  /** No fence is ever pending. */
-  poll: () => POLLIN | POLLOUT,
+  /** Readable when no writer is at work any more, writable when nobody is. */
+  poll(file) {
+    const { resv } = bufferOf(file);
+    const ready = (usage: DmaResvUsage, events: number) => (resv.testSignaled(usage) ? events : 0);
+    return ready(DMA_RESV_USAGE_WRITE, POLLIN) | ready(DMA_RESV_USAGE_READ, POLLOUT);
+  },
+
+  pollSources(file) {
+    const { resv } = bufferOf(file);
+    return [...resv.fences(DMA_RESV_USAGE_READ)];
+  },
 
   showFdinfo(file) {
     const dmabuf = bufferOf(file);
@@ -251,6 +287,7 @@ const dmaBufFops: FileOperations = {
     listOf(file.kernel).delete(dmabuf);
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();
+    dmabuf.resv.fini();
   },
 };
 
@@ -258,13 +295,56 @@ const dmaBufFops: FileOperations = {
 const syncArgument = dma_buf_sync.create();
 const INVALID_SYNC_FLAGS = ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK);
 
-function sync(dmabuf: DmaBuf, task: Task, arg: number): number {
+function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
   task.mm.read(arg, syncArgument.bytes);
   const { flags } = syncArgument;
   if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
   if (Number(flags) & DMA_BUF_SYNC_END) dmabuf.ops.endCpuAccess?.(dmabuf, direction);
-  else dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  else {
+    const pending = dmabuf.resv.nextPending(dmaResvUsageRw(direction !== DMA_FROM_DEVICE));
+    if (pending) return new Wait([pending]);
+    dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  }
+  return 0;
+}
+
+/** The access that a sync_file is exported or imported for: to write? EINVAL for none, or unknown flags. */
+function accessOf(flags: number): boolean {
+  if (flags & ~DMA_BUF_SYNC_RW || (flags & DMA_BUF_SYNC_RW) === 0) throw errno('EINVAL');
+  return (flags & DMA_BUF_SYNC_WRITE) !== 0;
+}
+
+function exportSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, dma_buf_export_sync_file);
+  const usage = dmaResvUsageRw(accessOf(data.flags));
+  const make = () => {
+    const fence = dmabuf.resv.getSingleton(usage) ?? dmaFenceGetStub(task.kernel);
+    const syncFile = syncFileCreate(task.kernel, fence);
+    fence.put();
+    return syncFile;
+  };
+  installSyncFile(task, make, (fd) => {
+    data.fd = fd;
+    copyToUser(task.mm, arg, data);
+  });
+  return 0;
+}
+
+function importSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, dma_buf_import_sync_file);
+  const usage = accessOf(data.flags) ? DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ;
+  const fence = syncFileGetFence(task, data.fd);
+  if (!fence) throw errno('EINVAL');
+  const { resv } = dmabuf;
+  const fences = [...dmaFenceUnwrap(fence)];
+  if (fences.length > 0) {
+    resv.lock();
+    resv.reserveFences(fences.length);
+    for (const each of fences) resv.addFence(each, usage);
+    resv.unlock();
+  }
+  fence.put();
   return 0;
 }
 

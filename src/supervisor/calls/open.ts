@@ -15,10 +15,10 @@ import {
   u64,
 } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
-import { openCharDevice, pathFile } from '../../fs/char_dev.js';
+import { openFileNode, pathFile } from '../../fs/char_dev.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
 import { isOursAlone } from '../../fs/namei.js';
-import { DeviceNode, Directory, GeneratedFile } from '../../fs/tree.js';
+import { Directory, FileNode, GeneratedFile } from '../../fs/tree.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import { openContent, openGenerated } from '../../syscall/generated.js';
@@ -65,15 +65,15 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
       return call.answerNewFd(shadows.open(path, flags), cloexec);
     }
     if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
-    if (node instanceof DeviceNode) return openDevice(call, node, flags);
+    if (node instanceof FileNode) return openDevice(call, node, flags);
     if (node instanceof GeneratedFile) return call.answerNewFd(openGenerated(node, flags), cloexec);
     return -Errno.ELOOP; // A link that was not to be followed.
   }
 
-  function openDevice(call: Call, node: DeviceNode, flags: number): Answer {
+  function openDevice(call: Call, node: FileNode, flags: number): Answer {
     if (flags & O_DIRECT) return -Errno.EINVAL;
     const pathOnly = (flags & O_PATH) !== 0;
-    const file = pathOnly ? pathFile(node, kernel) : openCharDevice(node, call.task, flags);
+    const file = pathOnly ? pathFile(node, kernel) : openFileNode(node, call.task, flags);
     try {
       const kept = pathOnly ? O_RDONLY : flags & ~OPENING_FLAGS;
       return file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0));
@@ -95,7 +95,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     if (flags & O_NOFOLLOW) return flags & O_PATH ? CONTINUE : -Errno.ELOOP;
     if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
     const { node } = file.attributes;
-    if (node) return openDevice(call, node.inode, flags);
+    if (node) return openDevice(call, node, flags);
     // An anonymous inode has no way to be opened.
     return flags & O_PATH ? CONTINUE : -Errno.ENXIO;
   }

@@ -1,0 +1,242 @@
+/**
+ * Fences: an event in a driver's work that others wait for. It happens once, and with a result.
+ * Linux: drivers/dma-buf/dma-fence.c, include/linux/dma-fence.h.
+ */
+import { errno } from '../../errno.js';
+import type { Wakeable } from '../../fs/wait_queue.js';
+import type { Kernel } from '../../kernel.js';
+import { KERN_ERR } from '../../printk.js';
+
+/** What a kind of fence can do; Linux's struct dma_fence_ops. */
+export interface DmaFenceOps {
+  /** Mandatory. */
+  getDriverName(fence: DmaFence): string;
+  /** Mandatory. */
+  getTimelineName(fence: DmaFence): string;
+  /**
+   * Optional: called once, when somebody waits for the first time, to have the work reported. False if
+   * it is over already: the fence is then signalled.
+   */
+  enableSignaling?(fence: DmaFence): boolean;
+  /** Optional: whether the work is over, though nobody has said so yet. */
+  signaled?(fence: DmaFence): boolean;
+  /** Optional: called once, when the last reference is gone. */
+  release?(fence: DmaFence): void;
+  /** Optional: somebody would like to have it by then (CLOCK_MONOTONIC, nanoseconds). */
+  setDeadline?(fence: DmaFence, deadline: bigint): void;
+}
+
+export type DmaFenceCallback = (fence: DmaFence) => void;
+
+export interface DmaFenceInit {
+  ops: DmaFenceOps;
+  /** {@link dmaFenceContextAlloc}: fences of one context are signalled in the order of their seqno. */
+  context: number;
+  seqno: number;
+  /** seqno has 64 bits rather than 32, so that it never wraps. */
+  use64BitSeqno?: boolean;
+}
+
+/** struct dma_fence. Made with one reference. */
+export class DmaFence implements Wakeable {
+  readonly kernel: Kernel;
+  readonly ops: DmaFenceOps;
+  readonly context: number;
+  readonly seqno: number;
+  readonly use64BitSeqno: boolean;
+  /** 0, or a negative errno set before it was signalled. */
+  error = 0;
+  /** When it was signalled, CLOCK_MONOTONIC in nanoseconds. */
+  timestamp: bigint | undefined;
+  #signaled = false;
+  #enabled = false;
+  #references = 1;
+  readonly #callbacks = new Set<DmaFenceCallback>();
+
+  constructor(kernel: Kernel, { ops, context, seqno, use64BitSeqno = false }: DmaFenceInit) {
+    this.kernel = kernel;
+    this.ops = ops;
+    this.context = context;
+    this.seqno = seqno;
+    this.use64BitSeqno = use64BitSeqno;
+    kernel.fenceWatchdog.add(this);
+  }
+
+  /** dma_fence_get() */
+  get(): this {
+    this.#references++;
+    return this;
+  }
+
+  /** dma_fence_put(). A fence that goes without a signal, while others wait, is a driver's mistake. */
+  put(): void {
+    if (--this.#references > 0) return;
+    if (!this.#signaled && this.#callbacks.size > 0) {
+      this.kernel.printk(KERN_ERR, `Fence ${describeFence(this)} released with pending signals!`);
+      this.error = -35; // EDEADLK, as in Linux
+      dmaFenceSignal(this);
+    }
+    this.ops.release?.(this);
+  }
+
+  /** @internal Who waits, in words. */
+  waiters(): string {
+    const { size } = this.#callbacks;
+    return size === 0 ? 'nobody waits for it' : `${size} wait for it`;
+  }
+
+  /** @internal */
+  get flaggedSignaled(): boolean {
+    return this.#signaled;
+  }
+
+  /** @internal */
+  markSignaled(timestamp: bigint): void {
+    this.#signaled = true;
+    this.timestamp = timestamp;
+    const callbacks = [...this.#callbacks];
+    this.#callbacks.clear();
+    for (const callback of callbacks) callback(this);
+  }
+
+  /** Wakeable: as {@link dmaFenceAddCallback}; called at once if there is nothing to wait for. */
+  add(wake: () => void): void {
+    if (!this.addCallback(wake)) wake();
+  }
+
+  remove(wake: () => void): void {
+    this.#callbacks.delete(wake);
+  }
+
+  /** @internal */
+  addCallback(callback: DmaFenceCallback): boolean {
+    if (this.#signaled) return false;
+    if (!this.#enabled) {
+      this.#enabled = true;
+      if (this.ops.enableSignaling && !this.ops.enableSignaling(this)) {
+        dmaFenceSignal(this);
+        return false;
+      }
+      if (this.#signaled) return false;
+    }
+    this.#callbacks.add(callback);
+    return true;
+  }
+}
+
+/** CLOCK_MONOTONIC in nanoseconds, which is what Node's clock is. */
+export function ktimeGet(): bigint {
+  return process.hrtime.bigint();
+}
+
+/** dma_fence_context_alloc(): the first of `count` numbers for new contexts. */
+export function dmaFenceContextAlloc(kernel: Kernel, count = 1): number {
+  const first = kernel.nextFenceContext;
+  kernel.nextFenceContext += count;
+  return first;
+}
+
+/** dma_fence_set_error(): how the work failed, a negative errno; before the fence is signalled. */
+export function dmaFenceSetError(fence: DmaFence, error: number): void {
+  if (fence.flaggedSignaled) {
+    fence.kernel.printk(KERN_ERR, `BUG: error of a signalled fence, ${describeFence(fence)}`);
+  }
+  fence.error = error;
+}
+
+/** dma_fence_signal(): the work is over. A second time does nothing. */
+export function dmaFenceSignal(fence: DmaFence, timestamp = ktimeGet()): void {
+  if (!fence.flaggedSignaled) fence.markSignaled(timestamp);
+}
+
+/** dma_fence_is_signaled(): whether the work is over; asks the driver if nobody has said so. */
+export function dmaFenceIsSignaled(fence: DmaFence): boolean {
+  if (fence.flaggedSignaled) return true;
+  if (!fence.ops.signaled?.(fence)) return false;
+  dmaFenceSignal(fence);
+  return true;
+}
+
+/** dma_fence_get_status(): 0 while it is active, 1 when it is over, a negative errno when it failed. */
+export function dmaFenceGetStatus(fence: DmaFence): number {
+  if (!dmaFenceIsSignaled(fence)) return 0;
+  return fence.error || 1;
+}
+
+/**
+ * dma_fence_add_callback(): calls back when it is signalled, in the same turn.
+ * ENOENT if that has happened already.
+ */
+export function dmaFenceAddCallback(fence: DmaFence, callback: DmaFenceCallback): void {
+  if (!fence.addCallback(callback)) throw errno('ENOENT');
+}
+
+/** dma_fence_remove_callback() */
+export function dmaFenceRemoveCallback(fence: DmaFence, callback: DmaFenceCallback): void {
+  fence.remove(callback as () => void);
+}
+
+/**
+ * dma_fence_wait_timeout(): resolves to true when it is signalled, to false when `timeout` milliseconds
+ * are over before that. Without a timeout it waits as long as it takes.
+ */
+export function dmaFenceWait(fence: DmaFence, timeout?: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const done = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    if (dmaFenceIsSignaled(fence) || !fence.addCallback(done)) return resolve(true);
+    if (timeout === undefined) return;
+    timer = setTimeout(() => {
+      dmaFenceRemoveCallback(fence, done);
+      resolve(false);
+    }, timeout);
+  });
+}
+
+/** dma_fence_set_deadline(): a hint to the driver, CLOCK_MONOTONIC in nanoseconds. */
+export function dmaFenceSetDeadline(fence: DmaFence, deadline: bigint): void {
+  if (!dmaFenceIsSignaled(fence)) fence.ops.setDeadline?.(fence, deadline);
+}
+
+/** __dma_fence_is_later(): whether seqno `a` comes after `b` on the timeline of `fence`. */
+export function dmaFenceSeqnoIsLater(fence: DmaFence, a: number, b: number): boolean {
+  return fence.use64BitSeqno ? a > b : ((a - b) | 0) > 0;
+}
+
+/** dma_fence_is_later(): whether `a` comes after `b`, both of one context. */
+export function dmaFenceIsLater(a: DmaFence, b: DmaFence): boolean {
+  return dmaFenceSeqnoIsLater(a, a.seqno, b.seqno);
+}
+
+/** The name that Linux gives a fence: `sw_sync-camera3-17`. */
+export function describeFence(fence: DmaFence): string {
+  const { ops, context, seqno } = fence;
+  return `${ops.getDriverName(fence)}-${ops.getTimelineName(fence)}${context}-${seqno}`;
+}
+
+const stubOps: DmaFenceOps = {
+  getDriverName: () => 'stub',
+  getTimelineName: () => 'stub',
+};
+
+const stubs = new WeakMap<Kernel, DmaFence>();
+
+/** dma_fence_get_stub(): a fence that has always been signalled, for who needs one. */
+export function dmaFenceGetStub(kernel: Kernel): DmaFence {
+  let stub = stubs.get(kernel);
+  if (!stub) {
+    stub = dmaFenceAllocatePrivateStub(kernel, ktimeGet());
+    stubs.set(kernel, stub);
+  }
+  return stub.get();
+}
+
+/** dma_fence_allocate_private_stub(): one of one's own, signalled at `timestamp`. */
+export function dmaFenceAllocatePrivateStub(kernel: Kernel, timestamp: bigint): DmaFence {
+  const stub = new DmaFence(kernel, { ops: stubOps, context: 0, seqno: 0 });
+  dmaFenceSignal(stub, timestamp);
+  return stub;
+}

@@ -1,0 +1,66 @@
+import type { Kernel } from '../../kernel.js';
+import { KERN_WARNING } from '../../printk.js';
+import { type DmaFence, describeFence } from './dma-fence.js';
+
+interface Watched {
+  fence: WeakRef<DmaFence>;
+  since: number;
+}
+
+/** Entries that are looked at once more than half of the list is behind. */
+const COMPACT = 1024;
+
+/** Reports fences that are not signalled in time: somebody will wait for them for ever. */
+export class FenceWatchdog {
+  readonly #kernel: Kernel;
+  readonly #timeout: number;
+  #queue: Watched[] = [];
+  #head = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `timeout` in milliseconds; 0 reports nothing. */
+  constructor(kernel: Kernel, timeout: number) {
+    this.#kernel = kernel;
+    this.#timeout = timeout;
+  }
+
+  /** All fences have the same time, so that the oldest is always first. */
+  add(fence: DmaFence): void {
+    if (this.#timeout === 0) return;
+    this.#queue.push({ fence: new WeakRef(fence), since: performance.now() });
+    this.#timer ??= setTimeout(() => this.#look(), this.#timeout).unref();
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (; this.#head < this.#queue.length; this.#head++) {
+      const { fence, since } = this.#queue[this.#head] as Watched;
+      const target = fence.deref();
+      if (!target || target.flaggedSignaled) continue;
+      const left = since + this.#timeout - now;
+      if (left > 0) {
+        this.#timer = setTimeout(() => this.#look(), Math.ceil(left)).unref();
+        break;
+      }
+      this.#report(target, now - since);
+    }
+    if (this.#head > COMPACT) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #report(fence: DmaFence, age: number): void {
+    const seconds = (age / 1000).toFixed(1);
+    this.#kernel.printk(
+      KERN_WARNING,
+      `dma_fence: ${describeFence(fence)} is not signalled after ${seconds} s: ${fence.waiters()}`,
+    );
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#queue = [];
+  }
+}

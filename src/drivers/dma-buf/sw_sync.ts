@@ -1,0 +1,223 @@
+/**
+ * Timelines that programs move themselves, for testing: /sys/kernel/debug/sync/sw_sync.
+ * Linux: drivers/dma-buf/sw_sync.c.
+ */
+import {
+  SW_SYNC_GET_DEADLINE,
+  SW_SYNC_IOC_CREATE_FENCE,
+  SW_SYNC_IOC_INC,
+  sw_sync_create_fence_data,
+  sw_sync_get_deadline,
+  sw_sync_ioctls,
+  u32,
+} from '../../../ioctl/index.js';
+import { Errno, errno } from '../../errno.js';
+import type { CharDeviceOperations } from '../../fs/char_dev.js';
+import { FileNode, S_IFREG } from '../../fs/tree.js';
+import type { Kernel } from '../../kernel.js';
+import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
+import type { Task } from '../../task.js';
+import {
+  DmaFence,
+  type DmaFenceOps,
+  dmaFenceContextAlloc,
+  dmaFenceIsSignaled,
+  dmaFenceSeqnoIsLater,
+  dmaFenceSetError,
+  dmaFenceSignal,
+} from './dma-fence.js';
+import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
+
+const INT_MAX = 0x7fffffff;
+
+/** struct sync_timeline */
+export class SyncTimeline {
+  readonly kernel: Kernel;
+  readonly name: string;
+  readonly context: number;
+  #value = 0;
+  /** Fences that are not signalled, in the order of their numbers. */
+  #pending: SyncPoint[] = [];
+
+  constructor(kernel: Kernel, name: string) {
+    this.kernel = kernel;
+    this.name = name;
+    this.context = dmaFenceContextAlloc(kernel);
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  get pending(): readonly DmaFence[] {
+    return this.#pending;
+  }
+
+  /** sync_pt_create(): a fence at `value`; the same one for the same value, as long as it lasts. */
+  createFence(value: number): DmaFence {
+    const at = this.#place(value);
+    const known = this.#pending[at];
+    if (known?.seqno === value) return known.get();
+    const fence = new SyncPoint(this, value);
+    if (!dmaFenceIsSignaled(fence)) this.#pending.splice(at, 0, fence);
+    return fence;
+  }
+
+  /** Where a number belongs among those that are pending; most belong at the end. */
+  #place(value: number): number {
+    const pending = this.#pending;
+    const isBefore = (i: number) => (((pending[i] as SyncPoint).seqno - value) | 0) < 0;
+    let [low, high] = [0, pending.length];
+    if (high > 0 && isBefore(high - 1)) return high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBefore(middle)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** sync_timeline_signal(): moves on; what it passes is signalled. */
+  advance(increment: number): void {
+    this.#value = (this.#value + increment) >>> 0;
+    let passed = 0;
+    while (passed < this.#pending.length && this.hasPassed(this.#pending[passed] as SyncPoint)) {
+      passed++;
+    }
+    for (const fence of this.#pending.splice(0, passed)) dmaFenceSignal(fence);
+  }
+
+  hasPassed(fence: DmaFence): boolean {
+    return !dmaFenceSeqnoIsLater(fence, fence.seqno, this.#value);
+  }
+
+  /** The last reference to a fence is gone: nobody can wait for it any more. */
+  forget(fence: DmaFence): void {
+    const at = this.#place(fence.seqno);
+    if (this.#pending[at] === fence) this.#pending.splice(at, 1);
+  }
+
+  /** The timeline is closed: what is pending never happens. */
+  end(): void {
+    for (const fence of this.#pending.splice(0)) {
+      dmaFenceSetError(fence, -Errno.ENOENT);
+      dmaFenceSignal(fence);
+    }
+  }
+}
+
+const syncPointOps: DmaFenceOps = {
+  getDriverName: () => 'sw_sync',
+  getTimelineName: (fence) => timelineOf(fence).name,
+  signaled: (fence) => timelineOf(fence).hasPassed(fence),
+  release: (fence) => timelineOf(fence).forget(fence),
+  setDeadline(fence, deadline) {
+    const point = fence as SyncPoint;
+    if (point.deadline === undefined || deadline < point.deadline) point.deadline = deadline;
+  },
+};
+
+/** struct sync_pt */
+class SyncPoint extends DmaFence {
+  readonly timeline: SyncTimeline;
+  deadline: bigint | undefined;
+
+  constructor(timeline: SyncTimeline, value: number) {
+    super(timeline.kernel, { ops: syncPointOps, context: timeline.context, seqno: value });
+    this.timeline = timeline;
+  }
+}
+
+function timelineOf(fence: DmaFence): SyncTimeline {
+  return (fence as SyncPoint).timeline;
+}
+
+const swSyncFops: CharDeviceOperations = {
+  ioctls: sw_sync_ioctls,
+
+  /** Each open file is a timeline, named after the program. */
+  open(file, task) {
+    const timeline = new SyncTimeline(file.kernel, task.comm);
+    file.private_data = timeline;
+    timelinesOf(file.kernel).add(timeline);
+  },
+
+  release(file) {
+    const timeline = file.private_data as SyncTimeline;
+    timelinesOf(file.kernel).delete(timeline);
+    timeline.end();
+  },
+
+  ioctl(file, request, arg, task) {
+    const timeline = file.private_data as SyncTimeline;
+    switch (request) {
+      case SW_SYNC_IOC_CREATE_FENCE:
+        return createFence(timeline, task, arg);
+      case SW_SYNC_IOC_INC:
+        return increment(timeline, copyFromUser(task.mm, arg, u32).value);
+      case SW_SYNC_GET_DEADLINE:
+        if (!task.kernel.versionAtLeast('6.6')) throw errno('ENOTTY');
+        return getDeadline(task, arg);
+      default:
+        throw errno('ENOTTY');
+    }
+  },
+};
+
+function createFence(timeline: SyncTimeline, task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, sw_sync_create_fence_data);
+  const make = () => {
+    const fence = timeline.createFence(data.value);
+    const syncFile = syncFileCreate(task.kernel, fence);
+    fence.put();
+    return syncFile;
+  };
+  installSyncFile(task, make, (fd) => {
+    data.fence = fd;
+    copyToUser(task.mm, arg, data);
+  });
+  return 0;
+}
+
+/** In steps that keep the order of numbers, which wrap around, unambiguous. */
+function increment(timeline: SyncTimeline, by: number): number {
+  let left = by;
+  for (; left > INT_MAX; left -= INT_MAX) timeline.advance(INT_MAX);
+  timeline.advance(left);
+  return 0;
+}
+
+function getDeadline(task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, sw_sync_get_deadline);
+  if (data.deadline_ns || data.pad) throw errno('EINVAL');
+  const fence = syncFileGetFence(task, data.fence_fd);
+  if (!fence) throw errno('EINVAL');
+  try {
+    if (!(fence instanceof SyncPoint)) throw errno('EINVAL');
+    if (fence.deadline === undefined) throw errno('ENOENT');
+    data.deadline_ns = fence.deadline;
+    copyToUser(task.mm, arg, data);
+    return 0;
+  } finally {
+    fence.put();
+  }
+}
+
+const timelines = new WeakMap<Kernel, Set<SyncTimeline>>();
+
+/** The open timelines of a kernel, oldest first. */
+export function timelinesOf(kernel: Kernel): Set<SyncTimeline> {
+  let all = timelines.get(kernel);
+  if (!all) {
+    all = new Set();
+    timelines.set(kernel, all);
+  }
+  return all;
+}
+
+export function swSyncInit(kernel: Kernel): void {
+  const path = '/sys/kernel/debug/sync/sw_sync';
+  kernel.root
+    .mkdir('sys/kernel/debug/sync')
+    .add('sw_sync', new FileNode({ mode: S_IFREG | 0o644, path, f_op: swSyncFops }));
+}

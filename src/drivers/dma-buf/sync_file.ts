@@ -1,0 +1,198 @@
+/**
+ * A fence as a descriptor. Linux: drivers/dma-buf/sync_file.c, include/uapi/linux/sync_file.h.
+ */
+import { constants } from 'node:fs';
+import {
+  O_CLOEXEC,
+  O_RDONLY,
+  SYNC_IOC_FILE_INFO,
+  SYNC_IOC_MERGE,
+  SYNC_IOC_SET_DEADLINE,
+  sync_fence_info,
+  sync_file_info,
+  sync_file_ioctls,
+  sync_merge_data,
+  sync_set_deadline,
+} from '../../../ioctl/index.js';
+import { errno } from '../../errno.js';
+import { File, type FileOperations, orNoMemory } from '../../fs/file.js';
+import { Pipe } from '../../fs/pipe.js';
+import type { Kernel } from '../../kernel.js';
+import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
+import type { Task } from '../../task.js';
+import {
+  type DmaFence,
+  describeFence,
+  dmaFenceGetStatus,
+  dmaFenceIsSignaled,
+  dmaFenceSetDeadline,
+} from './dma-fence.js';
+import { dmaFenceUnwrap, dmaFenceUnwrapMerge } from './dma-fence-unwrap.js';
+
+/** Bytes of a name, the NUL included. */
+const NAME_SIZE = 32;
+
+/** struct sync_file */
+export class SyncFile {
+  readonly kernel: Kernel;
+  readonly fence: DmaFence;
+  readonly file: File;
+  /** What SYNC_IOC_MERGE called it. */
+  readonly userName: string;
+  readonly #pipe: Pipe;
+
+  /** @internal Made by {@link syncFileCreate}. */
+  constructor(kernel: Kernel, fence: DmaFence, userName: string) {
+    this.kernel = kernel;
+    this.fence = fence.get();
+    this.userName = userName;
+    this.#pipe = orNoMemory(kernel, () => new Pipe());
+    this.file = new File(kernel, {
+      name: 'sync_file',
+      backing: this.#pipe,
+      f_op: syncFileFops,
+      attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: 0 },
+      link: () => 'anon_inode:sync_file',
+    });
+    this.file.f_flags = O_RDONLY;
+    this.file.private_data = this;
+    if (dmaFenceIsSignaled(fence)) this.#signaled();
+    else fence.add(this.#signaled);
+  }
+
+  readonly #signaled = () => this.#pipe.setReadable();
+
+  /** sync_file_get_name() */
+  get name(): string {
+    return (this.userName || describeFence(this.fence)).slice(0, NAME_SIZE - 1);
+  }
+
+  /** @internal */
+  release(): void {
+    this.fence.remove(this.#signaled);
+    this.fence.put();
+  }
+}
+
+/**
+ * sync_file_create(): a file for a fence, of which it takes a reference of its own; the file comes
+ * with one for the caller. ENOMEM.
+ */
+export function syncFileCreate(kernel: Kernel, fence: DmaFence, userName = ''): SyncFile {
+  return new SyncFile(kernel, fence, userName);
+}
+
+/**
+ * Gives the caller a descriptor of a sync_file, close-on-exec, which takes over the kernel's reference,
+ * and tells its number by `tell`. Nothing is given if it cannot be told: that is tried with −1 first.
+ */
+export function installSyncFile(
+  task: Task,
+  make: () => SyncFile,
+  tell: (fd: number) => void,
+): void {
+  tell(-1);
+  const { file } = make();
+  try {
+    tell(task.installFd(file, O_CLOEXEC));
+  } finally {
+    file.put();
+  }
+}
+
+/** sync_file_get_fence(): the fence behind a descriptor, with a reference; undefined if there is none. */
+export function syncFileGetFence(task: Task, fd: number): DmaFence | undefined {
+  const file = task.fget(fd);
+  return file && asSyncFile(file)?.fence.get();
+}
+
+/** The sync_file of a file, if it is one. */
+export function asSyncFile(file: File): SyncFile | undefined {
+  return file.f_op === syncFileFops ? syncFileOf(file) : undefined;
+}
+
+function syncFileOf(file: File): SyncFile {
+  return file.private_data as SyncFile;
+}
+
+const syncFileFops: FileOperations = {
+  ioctls: sync_file_ioctls,
+
+  ioctl(file, request, arg, task) {
+    const syncFile = syncFileOf(file);
+    switch (request) {
+      case SYNC_IOC_MERGE:
+        return merge(syncFile, task, arg);
+      case SYNC_IOC_FILE_INFO:
+        return fileInfo(syncFile, task, arg);
+      case SYNC_IOC_SET_DEADLINE:
+        if (!task.kernel.versionAtLeast('6.6')) throw errno('ENOTTY');
+        return setDeadline(syncFile, task, arg);
+      default:
+        throw errno('ENOTTY');
+    }
+  },
+
+  release: (file) => syncFileOf(file).release(),
+};
+
+function merge(syncFile: SyncFile, task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, sync_merge_data);
+  if (data.flags || data.pad) throw errno('EINVAL');
+  const other = syncFileGetFence(task, data.fd2);
+  if (!other) throw errno('ENOENT');
+  try {
+    const { kernel } = task;
+    const make = () => {
+      const merged = dmaFenceUnwrapMerge(kernel, syncFile.fence, other);
+      const made = syncFileCreate(kernel, merged, data.name);
+      merged.put();
+      return made;
+    };
+    installSyncFile(task, make, (fd) => {
+      data.fence = fd;
+      copyToUser(task.mm, arg, data);
+    });
+    return 0;
+  } finally {
+    other.put();
+  }
+}
+
+function fileInfo({ fence, name }: SyncFile, task: Task, arg: number): number {
+  const info = copyFromUser(task.mm, arg, sync_file_info);
+  if (info.flags || info.pad) throw errno('EINVAL');
+  const fences = [...dmaFenceUnwrap(fence)];
+  if (info.num_fences === 0) {
+    info.status = dmaFenceGetStatus(fence);
+  } else {
+    if (info.num_fences < fences.length) throw errno('EINVAL');
+    const array = new Uint8Array(fences.length * sync_fence_info.size);
+    // 1 if all are over, else the first that is not, or failed.
+    info.status = 1;
+    for (const [i, each] of fences.entries()) {
+      const entry = sync_fence_info.view(array, i * sync_fence_info.size);
+      fillFenceInfo(each, entry);
+      if (info.status > 0) info.status = entry.status;
+    }
+    task.mm.write(Number(info.sync_fence_info), array);
+  }
+  info.name = name;
+  info.num_fences = fences.length;
+  copyToUser(task.mm, arg, info);
+  return 0;
+}
+
+function fillFenceInfo(fence: DmaFence, info: sync_fence_info): void {
+  info.obj_name = fence.ops.getTimelineName(fence);
+  info.driver_name = fence.ops.getDriverName(fence);
+  info.status = dmaFenceGetStatus(fence);
+  info.timestamp_ns = fence.timestamp ?? 0n;
+}
+
+function setDeadline({ fence }: SyncFile, task: Task, arg: number): number {
+  const data = copyFromUser(task.mm, arg, sync_set_deadline);
+  if (data.pad) throw errno('EINVAL');
+  dmaFenceSetDeadline(fence, data.deadline_ns);
+  return 0;
+}
