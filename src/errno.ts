@@ -9,6 +9,8 @@ export const Errno = {
   EBADFD: 77,
   /** A system call to be restarted, or EINTR, as the signal's SA_RESTART says. Never seen by programs. */
   ERESTARTSYS: 512,
+  /** The same for calls that are never restarted when a handler ran. */
+  ERESTARTNOHAND: 514,
 } as const;
 
 export type ErrnoName = keyof typeof Errno;

@@ -3,7 +3,7 @@ import { totalmem } from 'node:os';
 import { FenceWatchdog } from './drivers/dma-buf/fence_watchdog.js';
 import { initcalls } from './drivers/index.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
-import { FileTable } from './fs/file.js';
+import { type File, FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
 import { PageAllocator } from './mm/page_alloc.js';
@@ -60,6 +60,8 @@ export class Kernel {
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
   readonly log = new KernelLog();
+  /** @internal Open files that may not be ready, for {@link anyBusy} to look at. */
+  readonly busyFiles = new Set<File>();
   /** @internal The next fence context: 1 and 2 are a display driver's, as on the recorded kernels. */
   nextFenceContext = 3;
   /** @internal */
@@ -107,6 +109,14 @@ export class Kernel {
   settle(): void {
     this.#supervisor?.rest();
     this.releases.drain();
+  }
+
+  /** @internal Whether any file is not ready, to be read or to be written. */
+  anyBusy(): boolean {
+    for (const file of this.busyFiles) {
+      if (file.f_op.pollSources?.(file).length === 0) this.busyFiles.delete(file);
+    }
+    return this.busyFiles.size > 0;
   }
 
   /** Adds a line to the kernel log. */

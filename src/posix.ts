@@ -3,7 +3,7 @@
  * real nodes they reach the real kernel; under `dmabuf-shim run` they reach the shim. A program that
  * is written against it needs no change to move between the two.
  */
-import { isIoctlArg, O_CLOEXEC, POLLIN } from '../ioctl/index.js';
+import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
   type Argument,
@@ -112,6 +112,13 @@ function unpackRevents(array: Uint8Array, fds: PollFd[]): void {
   fds.forEach((entry, i) => {
     entry.revents = view.getInt16(i * POLLFD_SIZE + 6, true);
   });
+}
+
+/** @see Posix.fenceSignaled */
+export async function fenceSignaled(fd: number): Promise<void> {
+  // A sync_file becomes readable; a buffer is writable when nobody is at work on it any more.
+  const isBuffer = String(native.readlink(`/proc/self/fd/${fd}`)).startsWith('/dmabuf:');
+  await promises.poll([{ fd, events: isBuffer ? POLLOUT : POLLIN }], -1);
 }
 
 /** @see Posix.lseek */

@@ -21,6 +21,11 @@ export interface Task {
    * hold, say), opened anew. EBADF if there is none.
    */
   openDescriptor(fd: number, flags: number): number;
+  /**
+   * A descriptor in this process of the same open file description as the caller's; a negative errno if
+   * there is none.
+   */
+  tryDuplicate(fd: number): number;
   /** st_mode of whatever the caller has at `fd`, or undefined if there is nothing. */
   modeOf(fd: number): number | undefined;
   /**

@@ -7,7 +7,7 @@ import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
 import type { ReleaseWatch } from './release.js';
 import type { FileNode } from './tree.js';
-import type { Wait, Wakeable } from './wait_queue.js';
+import { type Wait, WaitQueue, type Wakeable } from './wait_queue.js';
 
 /** A stretch of memory that a mapping is made of. All in bytes, all whole pages. */
 export interface MemoryPiece {
@@ -47,7 +47,7 @@ export interface FileOperations {
   llseek?(file: File, offset: number, whence: number): number;
   /** Missing: always ready, and EPERM from epoll_ctl(2). What is ready now: POLLIN, POLLOUT … */
   poll?(file: File): number;
-  /** With `poll`: what may change its answer. */
+  /** With `poll`: what may change its answer; nothing when it is ready for all. */
   pollSources?(file: File): Wakeable[];
   /** Lines for /proc/PID/fdinfo/N, each with its newline. */
   showFdinfo?(file: File): string;
@@ -109,7 +109,9 @@ export class File {
   /** How it was opened: access mode and flags of open(2). */
   f_flags = O_RDWR;
   /** What stands for it in programs' epoll instances, by the descriptor's number; closed with it. */
-  readonly companions = new Map<number, number>();
+  readonly companions = new Map<number, { readonly fd: number; close(): void }>();
+  /** Woken when there is something new for `poll` to look at. */
+  readonly changed = new WaitQueue();
   /** The kernel's own references; made with one. */
   #references = 1;
   /** Programs had it: they may have it still, until the inode ends. */
@@ -207,7 +209,7 @@ export class File {
     this.#ended = true;
     if (this.#holds > 0) return;
     this.kernel.files.delete(this);
-    for (const companion of this.companions.values()) native.close(companion);
+    for (const companion of this.companions.values()) companion.close();
     try {
       this.f_op.release?.(this);
     } catch (error) {
@@ -219,7 +221,7 @@ export class File {
   /** The kernel ends: what it has of the file is closed, what programs have stays theirs. */
   shutdown(): void {
     if (this.#references > 0) this.backing.close();
-    for (const companion of this.companions.values()) native.close(companion);
+    for (const companion of this.companions.values()) companion.close();
   }
 }
 

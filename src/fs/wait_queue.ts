@@ -1,3 +1,5 @@
+import { Errno } from '../errno.js';
+
 /** What can wake somebody: a queue, or an event that happens once. */
 export interface Wakeable {
   /** Has `wake` called, at once if there is nothing to wait for. */
@@ -31,15 +33,33 @@ export class WaitQueue implements Wakeable {
   }
 }
 
+export interface WaitOptions {
+  /**
+   * What a program's call ends with when a signal comes: ERESTARTSYS (EINTR, or once more, as its
+   * handler's SA_RESTART says) unless this says ERESTARTNOHAND (EINTR in any case).
+   */
+  interrupted?: number | undefined;
+  /** The signals that are blocked while it waits, if not those that are anyway. */
+  sigmask?: bigint | undefined;
+}
+
 /** "Run me again when one of these wakes me, or when the time is over." */
 export class Wait {
   readonly sources: readonly Wakeable[];
   /** Milliseconds from now, or undefined: as long as it takes. */
   readonly timeout: number | undefined;
+  readonly interrupted: number;
+  readonly sigmask: bigint | undefined;
 
-  constructor(sources: readonly Wakeable[], timeout?: number) {
+  constructor(
+    sources: readonly Wakeable[],
+    timeout?: number,
+    { interrupted = Errno.ERESTARTSYS, sigmask }: WaitOptions = {},
+  ) {
     this.sources = sources;
     this.timeout = timeout;
+    this.interrupted = interrupted;
+    this.sigmask = sigmask;
   }
 }
 

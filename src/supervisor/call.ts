@@ -28,6 +28,8 @@ export class Call {
   readonly #words: DataView;
   /** The result of a call that was answered at once, with a descriptor or by injection. */
   answered = 0;
+  /** When a call that waits for a given time is over, by performance.now(). */
+  deadline: number | undefined;
   /** The thread that waits. */
   task!: RemoteTask;
 
@@ -77,6 +79,7 @@ export class Call {
   clone(): Call {
     const copy = new Call(this.listener, this.notif.slice());
     copy.task = this.task;
+    copy.deadline = this.deadline;
     return copy;
   }
 

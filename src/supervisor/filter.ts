@@ -68,6 +68,10 @@ const ALWAYS = [
   'fsync',
   'fdatasync',
   'epoll_ctl',
+  'poll',
+  'ppoll',
+  'select',
+  'pselect6',
 ] as const;
 
 /** What ordinary programs do all the time: only on demand. */

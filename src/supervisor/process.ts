@@ -57,7 +57,7 @@ export class RemoteTask implements Task {
     const hot = this.#hot.get(this.tid, fd);
     if (hot) return hot;
     const file = this.lookUp(fd);
-    if (file) this.#hot.note(this.tid, fd, file, () => this.#duplicate(fd));
+    if (file) this.#hot.note(this.tid, fd, file, () => this.tryDuplicate(fd));
     return file;
   }
 
@@ -89,10 +89,11 @@ export class RemoteTask implements Task {
 
   /** A descriptor here of the same open file description as the program's. */
   dupDescriptor(fd: number): number {
-    return orThrow(this.#duplicate(fd));
+    return orThrow(this.tryDuplicate(fd));
   }
 
-  #duplicate(fd: number): number {
+  /** The same; a negative errno for a failure. */
+  tryDuplicate(fd: number): number {
     // Of a process's first thread, as most callers are, it is the process's.
     let pidfd = native.pidfdOpen(this.tid, 0);
     if (pidfd < 0) pidfd = native.pidfdOpen(this.pid, 0);
@@ -138,17 +139,22 @@ export function readStatus(tid: number, field: string): number {
   }
 }
 
-/** Signals that a thread would handle now, were it not waiting: pending, and not blocked. */
-export function hasPendingSignal(tid: number): boolean {
+/**
+ * Whether a thread would handle a signal now, were it not waiting: pending, and not blocked, by its own
+ * mask or the one given. `masked` when only the given mask lets it through.
+ */
+export function pendingSignal(tid: number, sigmask?: bigint): 'none' | 'masked' | 'pending' {
   let status: string;
   try {
     status = readFileSync(`/proc/${tid}/status`, 'latin1');
   } catch {
-    return false;
+    return 'none';
   }
   const mask = (field: string) =>
     BigInt(`0x${new RegExp(`^${field}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'}`);
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+  const pending = mask('SigPnd') | mask('ShdPnd');
+  if ((pending & ~mask('SigBlk') & ~(sigmask ?? 0n)) !== 0n) return 'pending';
+  return sigmask !== undefined && (pending & ~sigmask) !== 0n ? 'masked' : 'none';
 }
 
 const MAX_TASKS = 64;

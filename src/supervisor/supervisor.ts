@@ -11,11 +11,12 @@ import { epollCalls } from './calls/epoll.js';
 import { fdCalls } from './calls/fd.js';
 import { mmapCalls } from './calls/mmap.js';
 import { openCalls } from './calls/open.js';
+import { pollCalls } from './calls/poll.js';
 import { statCalls } from './calls/stat.js';
 import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
 import { PathLookup } from './lookup.js';
-import { hasPendingSignal, TaskCache } from './process.js';
+import { pendingSignal, TaskCache } from './process.js';
 import { ShadowDirectories } from './shadow.js';
 
 const EPOLL_CTL_ADD = 1;
@@ -72,6 +73,7 @@ export class Supervisor {
       ...statCalls(context),
       ...directoryCalls(context),
       ...epollCalls,
+      ...pollCalls,
     };
     for (const [name, handler] of Object.entries(handlers)) {
       const nr = native.SYS[name];
@@ -139,6 +141,7 @@ export class Supervisor {
     // ENOENT: the caller was killed meanwhile.
     if (fetch && native.notifRecv(listener, call.notif) < 0) return;
     call.listener = listener;
+    call.deadline = undefined;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
     this.#answer(call);
@@ -182,23 +185,26 @@ export class Supervisor {
   /** Has a call wait; when it is over, the handler looks again. */
   #park(current: Call, wait: Wait): void {
     const call = current.clone();
+    let cancel = (): void => {};
     const again = () => {
       this.#unpark(check);
       if (!call.valid) return;
       call.task.call = call;
       this.#answer(call);
     };
-    const cancel = onWake(wait, again);
     const check = () => {
-      if (call.valid && !hasPendingSignal(call.tid)) return;
+      const signal = call.valid ? pendingSignal(call.tid, wait.sigmask) : 'pending';
+      if (signal === 'none') return;
       cancel();
       this.#unpark(check);
-      call.send(-Errno.ERESTARTSYS);
+      // A signal that only the call's own mask lets through is handled within the call, by the machine.
+      call.send(signal === 'masked' ? CONTINUE : -wait.interrupted);
     };
     this.#parked.add(check);
     this.#signalTimer ??= setInterval(() => {
       for (const look of [...this.#parked]) look();
     }, SIGNAL_CHECK);
+    cancel = onWake(wait, again);
   }
 
   #unpark(check: () => void): void {

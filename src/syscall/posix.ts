@@ -90,6 +90,11 @@ export interface Posix {
   munmap(mapping: ArrayBuffer): void;
   /** poll(2): how many descriptors are ready. `timeout` in milliseconds, −1: without end. */
   poll(fds: PollFd[], timeout: number): number;
+  /**
+   * Resolves when the fence of a sync_file is signalled, or when all fences on a dma-buf are. The event
+   * loop goes on meanwhile.
+   */
+  fenceSignaled(fd: number): Promise<void>;
   lseek(fd: number, offset: number, whence: number): number;
   fstat(fd: number): StatResult;
   /** socketpair(AF_UNIX, type), SOCK_SEQPACKET unless `type` says otherwise; close-on-exec. */

@@ -1,7 +1,7 @@
 /** `kernel.sys`: the way in for the process that the kernel runs in. */
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { O_CLOEXEC, PROT_WRITE } from '../../ioctl/index.js';
+import { O_CLOEXEC, POLLIN, POLLOUT, PROT_WRITE } from '../../ioctl/index.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
 import { openFileNode } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
@@ -18,6 +18,7 @@ import type { Task } from '../task.js';
 import { openGenerated } from './generated.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
+import { busyAmong, PollSet } from './poll_set.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const F_DUPFD = 0;
@@ -45,6 +46,10 @@ class LocalTask implements Task {
     return orThrow(native.reopen(fd, flags | O_CLOEXEC));
   }
 
+  tryDuplicate(fd: number): number {
+    return native.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  }
+
   modeOf(fd: number): number | undefined {
     return native.fstat(fd, stat) < 0 ? undefined : stat[Stat.mode];
   }
@@ -65,7 +70,7 @@ export class Sys implements Posix {
     this.#task = new LocalTask(kernel);
     this.promises = {
       ioctl: (fd, request, argument = null) => this.#ioctlAsync(fd, request, argument),
-      poll: (fds, timeout) => machine.promises.poll(fds, timeout),
+      poll: (fds, timeout) => this.#pollAsync(fds, timeout),
       recvmsg: (fd, size, flags) => machine.promises.recvmsg(fd, size, flags),
     };
   }
@@ -180,7 +185,42 @@ export class Sys implements Posix {
 
   /** @see Posix.poll */
   poll(fds: PollFd[], timeout: number): number {
-    return machine.poll(fds, timeout);
+    const ours = this.#kernel.anyBusy() ? busyAmong(this.#task, fds) : undefined;
+    if (!ours) return machine.poll(fds, timeout);
+    // Ours do not change while this thread is in here; the others may.
+    const others = fds.map((entry, i) => (ours[i] ? { ...entry, fd: -1 } : entry));
+    const set = new PollSet(this.#task, fds, ours);
+    try {
+      if (!set.revents().some(Boolean)) machine.poll(others, timeout);
+      return tellRevents(fds, set.revents());
+    } finally {
+      set.close();
+    }
+  }
+
+  async #pollAsync(fds: PollFd[], timeout: number): Promise<number> {
+    const end = timeout < 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout;
+    for (;;) {
+      const ours = this.#kernel.anyBusy() ? busyAmong(this.#task, fds) : undefined;
+      const left = Math.max(0, Math.ceil(end - performance.now()));
+      if (!ours) return machine.promises.poll(fds, Number.isFinite(left) ? left : -1);
+      const set = new PollSet(this.#task, fds, ours);
+      const revents = set.revents();
+      if (left === 0 || revents.some(Boolean)) {
+        set.close();
+        return tellRevents(fds, revents);
+      }
+      const wait = new Wait(set.sources(), Number.isFinite(left) ? left : undefined);
+      await new Promise<void>((wake) => onWake(wait, wake));
+    }
+  }
+
+  /** @see Posix.fenceSignaled */
+  async fenceSignaled(fd: number): Promise<void> {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.fenceSignaled(fd);
+    const events = file.f_op.poll ? POLLOUT : POLLIN;
+    await this.#pollAsync([{ fd, events }], -1);
   }
 
   /** @see Posix.lseek */
@@ -210,6 +250,14 @@ export class Sys implements Posix {
   recvmsg(fd: number, size: number, flags?: number): Message {
     return machine.recvmsg(fd, size, flags);
   }
+}
+
+/** Sets what there is; how many have something. */
+function tellRevents(fds: PollFd[], revents: number[]): number {
+  fds.forEach((entry, i) => {
+    entry.revents = revents[i] as number;
+  });
+  return revents.filter((events) => events !== 0).length;
 }
 
 /** Turns what a driver throws, or gives back as a negative errno, into an Error of the system call's. */

@@ -112,6 +112,10 @@ export class DmaBuf {
       link: () => `/dmabuf:${this.name ?? ''}`,
     });
     this.resv = new DmaResv(kernel);
+    this.resv.add(() => {
+      kernel.busyFiles.add(this.file);
+      this.file.changed.wakeUp();
+    });
     this.file.f_flags = info.flags & O_ACCMODE;
     this.file.private_data = this;
   }
@@ -288,6 +292,7 @@ const dmaBufFops: FileOperations = {
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();
     dmabuf.resv.fini();
+    file.kernel.busyFiles.delete(file);
   },
 };
 

@@ -1,8 +1,9 @@
 /** epoll_ctl(2) with buffers of ours. */
-import { Errno, orThrow } from '../../errno.js';
+import { Errno } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { Companion } from '../companion.js';
 import { fileOf } from './fd.js';
 
 const EPOLL_CTL_ADD = 1;
@@ -25,7 +26,7 @@ function epoll_ctl(call: Call): Answer {
   if (op !== EPOLL_CTL_DEL) call.task.mm.read(call.arg(3), event);
   const own = call.task.dupDescriptor(epfd);
   try {
-    const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd);
+    const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd)?.fd;
     if (companion === undefined) return -Errno.ENOENT;
     return native.epollCtlEvent(own, op, companion, event);
   } finally {
@@ -33,16 +34,13 @@ function epoll_ctl(call: Call): Answer {
   }
 }
 
-const EFD_NONBLOCK = 0o4000;
-
 function companionOf(file: File, fd: number): number {
   let companion = file.companions.get(fd);
-  if (companion === undefined) {
-    // Count 1: something to read, and room to write.
-    companion = orThrow(native.eventfd(1, EFD_NONBLOCK));
+  if (!companion) {
+    companion = new Companion(file);
     file.companions.set(fd, companion);
   }
-  return companion;
+  return companion.fd;
 }
 
 export const epollCalls: Record<string, Handler> = { epoll_ctl };
