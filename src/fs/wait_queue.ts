@@ -39,6 +39,8 @@ export interface WaitOptions {
    * handler's SA_RESTART says) unless this says ERESTARTNOHAND (EINTR in any case).
    */
   interrupted?: number | undefined;
+  /** What to do then, in place of the handler from its start: for one that has done part of its work. */
+  resume?: (() => number | Wait) | undefined;
   /** The signals that are blocked while it waits, if not those that are anyway. */
   sigmask?: bigint | undefined;
 }
@@ -50,16 +52,18 @@ export class Wait {
   readonly timeout: number | undefined;
   readonly interrupted: number;
   readonly sigmask: bigint | undefined;
+  readonly resume: (() => number | Wait) | undefined;
 
   constructor(
     sources: readonly Wakeable[],
     timeout?: number,
-    { interrupted = Errno.ERESTARTSYS, sigmask }: WaitOptions = {},
+    { interrupted = Errno.ERESTARTSYS, sigmask, resume }: WaitOptions = {},
   ) {
     this.sources = sources;
     this.timeout = timeout;
     this.interrupted = interrupted;
     this.sigmask = sigmask;
+    this.resume = resume;
   }
 }
 

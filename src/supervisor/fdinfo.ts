@@ -1,7 +1,8 @@
 /** /proc/PID/fdinfo/N: what the machine says there of a descriptor, made into what Linux says of our file. */
-import { O_CLOEXEC, O_NOFOLLOW, O_PATH } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
 import { errno, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
+import { Pipe } from '../fs/pipe.js';
 import { native } from '../native.js';
 
 const PAGE = 4096;
@@ -19,6 +20,8 @@ function read(path: string): string {
 
 /** The flags of the description, as they are for the machine's memfd, as those of our file. */
 function ofOurs(file: File, flags: number): number {
+  // A sync_file's pipe does not block, whatever the program thinks.
+  if (file.backing instanceof Pipe) return flags & ~O_NONBLOCK;
   if (!file.attributes.node) return flags & ~O_LARGEFILE;
   if (file.f_flags & O_PATH) return (flags & O_CLOEXEC) | (file.f_flags & (O_PATH | O_NOFOLLOW));
   return flags | (file.f_flags & O_NOFOLLOW);

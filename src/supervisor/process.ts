@@ -54,7 +54,7 @@ export class RemoteTask implements Task {
   }
 
   fget(fd: number): File | undefined {
-    const hot = this.#hot.get(this.tid, fd);
+    const hot = this.#hot.keepFor(this.tid, fd) && this.#hot.get(this.tid, fd);
     if (hot) return hot;
     const file = this.lookUp(fd);
     if (file) this.#hot.note(this.tid, fd, file, () => this.tryDuplicate(fd));
@@ -117,7 +117,7 @@ export class RemoteTask implements Task {
 /** The name of a thread; empty if it is gone. */
 export function readComm(tid: number | 'self'): string {
   try {
-    return readFileSync(`/proc/${tid}/comm`, 'utf8').trimEnd();
+    return readFileSync(`/proc/${tid}/comm`, 'utf8').slice(0, -1);
   } catch {
     return '';
   }
@@ -180,6 +180,11 @@ export class TaskCache {
     }
     this.#last = task;
     return task;
+  }
+
+  /** Whether a call is one more with the descriptor in use; if not, that is let go of. */
+  goesOn(call: Call): boolean {
+    return this.#hot.keepFor(call.tid, call.int(0));
   }
 
   /** Nothing calls any more, for now: nothing of the programs' is kept. */

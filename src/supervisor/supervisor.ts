@@ -118,11 +118,15 @@ export class Supervisor {
     do {
       const count = native.epollReceive(this.#epfd, this.#ready, this.#call.notif, linger);
       if (count <= 0) break;
+      // What programs closed before they made a call is gone before the call is answered.
+      for (let i = 0; i < count; i++) {
+        if (this.#ready[2 * i] === RELEASES) this.#kernel.releases.drain();
+      }
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i] as number;
         const events = this.#ready[2 * i + 1] as number;
-        if (token === RELEASES) this.#kernel.releases.drain();
-        else if (events & EPOLLIN) this.#receive(token, i > 0);
+        if (token === RELEASES) continue;
+        if (events & EPOLLIN) this.#receive(token, i > 0);
         else if (events !== 0) this.#removeListener(token);
       }
       linger = this.#listeners.size > 0 ? LINGER : 0;
@@ -144,12 +148,13 @@ export class Supervisor {
     call.deadline = undefined;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
+    if (!this.#tasks.goesOn(call)) this.#kernel.releases.drain();
     this.#answer(call);
   }
 
-  #answer(call: Call): void {
+  #answer(call: Call, resume?: () => Answer): void {
     const leave = this.tracer?.enter(call, this.#names[call.nr] ?? String(call.nr));
-    const answer = this.#handle(call);
+    const answer = this.#handle(call, resume ?? this.#handlers[call.nr]);
     if (answer instanceof Wait) {
       this.#park(call, answer);
       return;
@@ -158,9 +163,9 @@ export class Supervisor {
     if (answer !== ANSWERED) call.send(answer);
   }
 
-  #handle(call: Call): Answer {
+  #handle(call: Call, handler: Handler | undefined): Answer {
     try {
-      return this.#handlers[call.nr]?.(call) ?? CONTINUE;
+      return handler?.(call) ?? CONTINUE;
     } catch (error) {
       if (error instanceof ErrnoError) return -error.errno;
       if (error instanceof UnreachableError) return this.#leave(call);
@@ -190,7 +195,7 @@ export class Supervisor {
       this.#unpark(check);
       if (!call.valid) return;
       call.task.call = call;
-      this.#answer(call);
+      this.#answer(call, wait.resume);
     };
     const check = () => {
       const signal = call.valid ? pendingSignal(call.tid, wait.sigmask) : 'pending';

@@ -143,11 +143,14 @@ export class Sys implements Posix {
     // The file stays, whatever becomes of the descriptor meanwhile.
     file.get(this.#task, fd);
     try {
-      for (;;) {
-        const result = attempt('ioctl', () => this.#ioctl(file, request, argument));
-        if (!(result instanceof Wait)) return result;
-        await new Promise<void>((wake) => onWake(result, wake));
+      let result = attempt('ioctl', () => this.#ioctl(file, request, argument));
+      while (result instanceof Wait) {
+        const wait = result;
+        await new Promise<void>((wake) => onWake(wait, wake));
+        const again = wait.resume ?? (() => this.#ioctl(file, request, argument));
+        result = attempt('ioctl', again);
       }
+      return result;
     } finally {
       file.put();
     }

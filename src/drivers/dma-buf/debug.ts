@@ -45,7 +45,7 @@ function bufinfo(kernel: Kernel): string {
     ['size    ', 'flags   ', 'mode    ', 'count   ', 'exp_name', 'ino     ', 'name'].join('\t'),
   ];
   let total = 0;
-  for (const { size, file, fileCount, exp_name, ino, name } of buffers) {
+  for (const { size, file, fileCount, exp_name, ino, name, resv } of buffers) {
     total += size;
     const columns = [
       decimal(size),
@@ -56,7 +56,8 @@ function bufinfo(kernel: Kernel): string {
       decimal(ino),
       name ?? '<none>',
     ];
-    lines.push(columns.join('\t'), '\tAttached Devices:', 'Total 0 devices attached', '');
+    lines.push(columns.join('\t'), ...resv.describe());
+    lines.push('\tAttached Devices:', 'Total 0 devices attached', '');
   }
   lines.push('', `Total ${buffers.length} objects, ${total} bytes`);
   return lines.map((line) => `${line}\n`).join('');

@@ -305,13 +305,18 @@ function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
   const { flags } = syncArgument;
   if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
-  if (Number(flags) & DMA_BUF_SYNC_END) dmabuf.ops.endCpuAccess?.(dmabuf, direction);
-  else {
-    const pending = dmabuf.resv.nextPending(dmaResvUsageRw(direction !== DMA_FROM_DEVICE));
-    if (pending) return new Wait([pending]);
-    dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  if (Number(flags) & DMA_BUF_SYNC_END) {
+    dmabuf.ops.endCpuAccess?.(dmabuf, direction);
+    return 0;
   }
-  return 0;
+  dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  return waitForFences(dmabuf, dmaResvUsageRw(direction !== DMA_FROM_DEVICE));
+}
+
+function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage): number | Wait {
+  const pending = dmabuf.resv.nextPending(usage);
+  if (!pending) return 0;
+  return new Wait([pending], undefined, { resume: () => waitForFences(dmabuf, usage) });
 }
 
 /** The access that a sync_file is exported or imported for: to write? EINVAL for none, or unknown flags. */

@@ -20,6 +20,8 @@ export const DMA_RESV_USAGE_READ = 2;
 export const DMA_RESV_USAGE_BOOKKEEP = 3;
 export type DmaResvUsage = 0 | 1 | 2 | 3;
 
+const USAGES = ['kernel', 'write', 'read', 'bookkeep'] as const;
+
 /** dma_resv_usage_rw(): what has to be over before somebody may write, or read. */
 export function dmaResvUsageRw(write: boolean): DmaResvUsage {
   // Who writes waits for readers and writers, who reads for writers.
@@ -140,6 +142,16 @@ export class DmaResv implements Wakeable {
   nextPending(usage: DmaResvUsage): DmaFence | undefined {
     for (const fence of this.fences(usage)) return fence;
     return undefined;
+  }
+
+  /** dma_resv_describe(): a line for each fence. */
+  describe(): string[] {
+    return this.#entries.map(({ fence, usage }) => {
+      const { ops, seqno } = fence;
+      const state = dmaFenceIsSignaled(fence) ? 'signalled' : 'unsignalled';
+      const name = `${ops.getDriverName(fence)} ${ops.getTimelineName(fence)}`;
+      return `\t${USAGES[usage]} fence:${name} seq ${seqno} ${state}`;
+    });
   }
 
   /** dma_resv_fini() */

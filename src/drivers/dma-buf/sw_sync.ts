@@ -13,7 +13,7 @@ import {
 } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
-import { FileNode, S_IFREG } from '../../fs/tree.js';
+import { FileNode, GeneratedFile, S_IFREG } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
@@ -21,6 +21,7 @@ import {
   DmaFence,
   type DmaFenceOps,
   dmaFenceContextAlloc,
+  dmaFenceGetStatus,
   dmaFenceIsSignaled,
   dmaFenceSeqnoIsLater,
   dmaFenceSetError,
@@ -38,6 +39,9 @@ export class SyncTimeline {
   #value = 0;
   /** Fences that are not signalled, in the order of their numbers. */
   #pending: SyncPoint[] = [];
+  /** Those that were pending when the timeline was closed, as long as somebody has them. */
+  readonly #ended = new Set<SyncPoint>();
+  #closed = false;
 
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
@@ -49,8 +53,9 @@ export class SyncTimeline {
     return this.#value;
   }
 
-  get pending(): readonly DmaFence[] {
-    return this.#pending;
+  /** The fences that {@link describe} shows: those that nothing has passed. */
+  get fences(): readonly DmaFence[] {
+    return [...this.#pending, ...this.#ended];
   }
 
   /** sync_pt_create(): a fence at `value`; the same one for the same value, as long as it lasts. */
@@ -92,25 +97,52 @@ export class SyncTimeline {
   }
 
   /** The last reference to a fence is gone: nobody can wait for it any more. */
-  forget(fence: DmaFence): void {
+  forget(fence: SyncPoint): void {
     const at = this.#place(fence.seqno);
     if (this.#pending[at] === fence) this.#pending.splice(at, 1);
+    this.#ended.delete(fence);
+    this.#endIfUnused();
   }
 
   /** The timeline is closed: what is pending never happens. */
-  end(): void {
-    for (const fence of this.#pending.splice(0)) {
+  close(): void {
+    this.#closed = true;
+    const pending = this.#pending.splice(0);
+    for (const fence of pending) {
+      this.#ended.add(fence);
       dmaFenceSetError(fence, -Errno.ENOENT);
       dmaFenceSignal(fence);
     }
+    this.#endIfUnused();
   }
+
+  #endIfUnused(): void {
+    if (this.#closed && this.#ended.size === 0) timelinesOf(this.kernel).delete(this);
+  }
+
+  /** As /sys/kernel/debug/sync/info shows it. */
+  describe(): string {
+    const value = this.#value | 0;
+    const fences = this.fences.map((fence) => {
+      const status = dmaFenceGetStatus(fence);
+      const state = status === 0 ? 'active' : status < 0 ? 'error' : 'signaled';
+      const time = fence.timestamp === undefined ? '' : `@${seconds(fence.timestamp)}`;
+      return `  fence ${state}${time}: ${fence.seqno | 0} / ${value}\n`;
+    });
+    return `${this.name}: ${value}\n${fences.join('')}\n`;
+  }
+}
+
+/** Nanoseconds as seconds with nine digits behind the point. */
+function seconds(ns: bigint): string {
+  return `${ns / 1_000_000_000n}.${String(ns % 1_000_000_000n).padStart(9, '0')}`;
 }
 
 const syncPointOps: DmaFenceOps = {
   getDriverName: () => 'sw_sync',
   getTimelineName: (fence) => timelineOf(fence).name,
   signaled: (fence) => timelineOf(fence).hasPassed(fence),
-  release: (fence) => timelineOf(fence).forget(fence),
+  release: (fence) => timelineOf(fence).forget(fence as SyncPoint),
   setDeadline(fence, deadline) {
     const point = fence as SyncPoint;
     if (point.deadline === undefined || deadline < point.deadline) point.deadline = deadline;
@@ -143,9 +175,7 @@ const swSyncFops: CharDeviceOperations = {
   },
 
   release(file) {
-    const timeline = file.private_data as SyncTimeline;
-    timelinesOf(file.kernel).delete(timeline);
-    timeline.end();
+    (file.private_data as SyncTimeline).close();
   },
 
   ioctl(file, request, arg, task) {
@@ -215,9 +245,16 @@ export function timelinesOf(kernel: Kernel): Set<SyncTimeline> {
   return all;
 }
 
+/** /sys/kernel/debug/sync/info */
+function info(kernel: Kernel): string {
+  kernel.settle();
+  const objects = [...timelinesOf(kernel)].map((timeline) => timeline.describe());
+  return `objs:\n--------------\n${objects.join('')}fences:\n--------------\n`;
+}
+
 export function swSyncInit(kernel: Kernel): void {
+  const directory = kernel.root.mkdir('sys/kernel/debug/sync');
   const path = '/sys/kernel/debug/sync/sw_sync';
-  kernel.root
-    .mkdir('sys/kernel/debug/sync')
-    .add('sw_sync', new FileNode({ mode: S_IFREG | 0o644, path, f_op: swSyncFops }));
+  directory.add('info', new GeneratedFile(() => info(kernel), 0));
+  directory.add('sw_sync', new FileNode({ mode: S_IFREG | 0o644, path, f_op: swSyncFops }));
 }

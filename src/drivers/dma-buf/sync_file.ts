@@ -5,6 +5,7 @@ import { constants } from 'node:fs';
 import {
   O_CLOEXEC,
   O_RDONLY,
+  offsetof,
   SYNC_IOC_FILE_INFO,
   SYNC_IOC_MERGE,
   SYNC_IOC_SET_DEADLINE,
@@ -141,6 +142,7 @@ function merge(syncFile: SyncFile, task: Task, arg: number): number {
   if (data.flags || data.pad) throw errno('EINVAL');
   const other = syncFileGetFence(task, data.fd2);
   if (!other) throw errno('ENOENT');
+  data.bytes[offsetof(sync_merge_data, 'name') + NAME_SIZE - 1] = 0;
   try {
     const { kernel } = task;
     const make = () => {

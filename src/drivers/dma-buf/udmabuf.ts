@@ -167,10 +167,20 @@ function openForPin(task: Task, fd: number): number {
   }
 }
 
+/** The buffers that the CPU has accessed. */
+const begun = new WeakSet<DmaBuf>();
+
 const udmabufOps: DmaBufOps = {
   mmap(dmabuf, vma) {
     if (!vma.shared) throw errno('EINVAL');
     return cut(dmabuf.priv as MemoryPiece[], vma);
+  },
+  // Linux maps the pages for the device at the first START, and refuses an END before that.
+  beginCpuAccess(dmabuf) {
+    begun.add(dmabuf);
+  },
+  endCpuAccess(dmabuf) {
+    if (!begun.has(dmabuf)) throw errno('EINVAL');
   },
   // The core unpins the memfds.
   release() {},
