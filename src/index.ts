@@ -35,7 +35,7 @@ export { miscRegister } from './drivers/misc.js';
 export { Errno, ErrnoError, errno } from './errno.js';
 export type { CharDevice, CharDeviceOperations } from './fs/char_dev.js';
 export type { File, FileOperations, MemoryPiece, Vma } from './fs/file.js';
-export { Wait, type WaitOptions, type Wakeable, WaitQueue } from './fs/wait_queue.js';
+export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
 export {
   KERNEL_VERSIONS,
   Kernel,

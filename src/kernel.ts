@@ -6,11 +6,12 @@ import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { type File, FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
+import type { Wakeable } from './fs/wait_queue.js';
 import { PageAllocator } from './mm/page_alloc.js';
 import { Pins } from './mm/pin.js';
 import { formatRecord, KERN_ERR, KernelLog } from './printk.js';
 import { spawn } from './supervisor/spawn.js';
-import { Supervisor, type Tracer } from './supervisor/supervisor.js';
+import { Supervisor, type Tracer, type Waiter } from './supervisor/supervisor.js';
 import { Sys } from './syscall/sys.js';
 
 /** The Linux versions whose behaviour a kernel can have. */
@@ -60,6 +61,8 @@ export class Kernel {
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
   readonly log = new KernelLog();
+  /** @internal The thread whose call is being handled, or was last; 0 for none. */
+  caller = 0;
   /** @internal Open files that may not be ready, for {@link anyBusy} to look at. */
   readonly busyFiles = new Set<File>();
   /** @internal The next fence context: 1 and 2 are a display driver's, as on the recorded kernels. */
@@ -109,6 +112,11 @@ export class Kernel {
   settle(): void {
     this.#supervisor?.rest();
     this.releases.drain();
+  }
+
+  /** @internal The calls of programs that wait for something. */
+  waitersOn(source: Wakeable): Waiter[] {
+    return this.#supervisor?.waitersOn(source) ?? [];
   }
 
   /** @internal Whether any file is not ready, to be read or to be written. */

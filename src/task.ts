@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { File } from './fs/file.js';
 import type { Kernel } from './kernel.js';
 import type { UserMemory } from './mm/uaccess.js';
@@ -33,4 +34,13 @@ export interface Task {
    * caller may have no more.
    */
   installFd(file: File, flags: number): number;
+}
+
+/** The name of a thread; empty if it is gone. */
+export function readComm(tid: number): string {
+  try {
+    return readFileSync(`/proc/${tid}/comm`, 'utf8').slice(0, -1);
+  } catch {
+    return '';
+  }
 }

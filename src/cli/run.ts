@@ -17,6 +17,7 @@ Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls
   --devices LIST      only these nodes, by the names that ls shows: dma_heap/system,udmabuf
   --exact             also read, write and every ioctl exactly as Linux (costs the program time)
   --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them
+  --fence-timeout S   report a fence that is not signalled after S seconds (10; 0: never) in the log
   --verbose           the kernel log on stderr
   --help              this text
 
@@ -28,6 +29,7 @@ interface Options {
   kernel?: string;
   devices?: string;
   exact?: boolean;
+  fenceTimeout?: number;
   trace?: true | string;
   verbose?: boolean;
   help?: boolean;
@@ -63,7 +65,11 @@ export async function run(args: string[]): Promise<number> {
 function makeKernel(options: Options): Kernel {
   const devices = options.devices?.split(',').map((name) => name.replace(/^\/dev\//, ''));
   try {
-    const kernel = new Kernel({ ...kernelVersion(options.kernel), ...(devices && { devices }) });
+    const kernel = new Kernel({
+      ...kernelVersion(options.kernel),
+      ...(devices && { devices }),
+      ...(options.fenceTimeout !== undefined && { fenceTimeout: options.fenceTimeout * 1000 }),
+    });
     if (options.verbose) {
       kernel.log.console = (record) => writeLine(2, formatRecord(record));
     }
@@ -149,6 +155,12 @@ function describe(error: NodeJS.ErrnoException): string {
   return `${path}: ${error.message}`;
 }
 
+function seconds(name: string, text: string): number {
+  const value = Number(text);
+  if (text === '' || !(value >= 0)) throw new UsageError(`${name} takes a number of seconds`);
+  return value;
+}
+
 /** Options up to `--` or the first argument that is none: what follows is the program's. */
 function parse(args: string[]): { options: Options; program: string[] } {
   const options: Options = {};
@@ -179,6 +191,9 @@ function parse(args: string[]): { options: Options; program: string[] } {
       case '--trace':
         // A file only where it cannot be the program: before "--".
         options.trace = attached ?? (i + 1 < end && !args[i + 1]?.startsWith('-') ? value() : true);
+        break;
+      case '--fence-timeout':
+        options.fenceTimeout = seconds(name, value());
         break;
       case '--exact':
         options.exact = alone();

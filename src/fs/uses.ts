@@ -3,6 +3,7 @@ import type { Shmem } from '../mm/shmem.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { major, minor } from './dev_t.js';
 
+const AT_FDCWD = -100;
 const stat = new Float64Array(STAT_FIELDS);
 
 /**
@@ -17,12 +18,27 @@ export function countUses(memory: Shmem): number {
     if (!/^\d+$/.test(pid)) continue;
     for (const fd of list(`/proc/${pid}/fd`)) {
       if (Number(pid) === process.pid && Number(fd) === memory.fd) continue;
-      if (native.fstatat(-100, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) continue;
+      if (native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) continue;
       if (stat[Stat.ino] === memory.ino && stat[Stat.dev] === memory.dev) uses++;
     }
     uses += countMappings(pid, memory);
   }
   return uses;
+}
+
+/** The processes, other than this one, that have a descriptor of an inode. */
+export function holdersOf({ dev, ino }: { dev: number; ino: number }): number[] {
+  return readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
+    .filter((pid) =>
+      list(`/proc/${pid}/fd`).some(
+        (fd) =>
+          native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) === 0 &&
+          stat[Stat.ino] === ino &&
+          stat[Stat.dev] === dev,
+      ),
+    )
+    .map(Number);
 }
 
 function list(directory: string): string[] {

@@ -6,7 +6,7 @@ import type { File } from '../fs/file.js';
 import type { Kernel } from '../kernel.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
-import type { Task } from '../task.js';
+import { readComm, type Task } from '../task.js';
 import type { Call } from './call.js';
 import { HotDescriptor } from './hot_descriptor.js';
 
@@ -111,15 +111,6 @@ export class RemoteTask implements Task {
   close(): void {
     if (this.#fds >= 0) native.close(this.#fds);
     this.#fds = -1;
-  }
-}
-
-/** The name of a thread; empty if it is gone. */
-export function readComm(tid: number | 'self'): string {
-  try {
-    return readFileSync(`/proc/${tid}/comm`, 'utf8').slice(0, -1);
-  } catch {
-    return '';
   }
 }
 

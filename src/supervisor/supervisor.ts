@@ -1,6 +1,6 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 import { Errno, ErrnoError, orThrow } from '../errno.js';
-import { onWake, Wait, WaitQueue } from '../fs/wait_queue.js';
+import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
@@ -41,6 +41,19 @@ export interface Tracer {
   enter(call: Call, name: string): (answer: number) => void;
 }
 
+/** A call that waits. */
+export interface Waiter {
+  tid: number;
+  /** The system call's name. */
+  call: string;
+  /** For so many milliseconds. */
+  since: number;
+}
+
+interface Parked extends Waiter {
+  wait: Wait;
+}
+
 export class Supervisor {
   readonly #kernel: Kernel;
   readonly #epfd = orThrow(native.epollCreate());
@@ -53,7 +66,8 @@ export class Supervisor {
   readonly #shadows = new ShadowDirectories();
   readonly #handlers: (Handler | undefined)[] = [];
   readonly #names: string[] = [];
-  readonly #parked = new Set<() => void>();
+  /** Calls that wait: what looks for their signals, and who they are. */
+  readonly #parked = new Map<() => void, Parked>();
   #signalTimer: NodeJS.Timeout | undefined;
   readonly #idle = new WaitQueue();
   /** The process that was last left alone: one line in the log is enough. */
@@ -136,6 +150,7 @@ export class Supervisor {
 
   /** Lets go of what is kept for speed alone, so that nothing of the programs' lives on by it. */
   rest(): void {
+    this.#kernel.caller = 0;
     this.#tasks.rest();
   }
 
@@ -153,6 +168,7 @@ export class Supervisor {
   }
 
   #answer(call: Call, resume?: () => Answer): void {
+    this.#kernel.caller = call.tid;
     const leave = this.tracer?.enter(call, this.#names[call.nr] ?? String(call.nr));
     const answer = this.#handle(call, resume ?? this.#handlers[call.nr]);
     if (answer instanceof Wait) {
@@ -205,11 +221,20 @@ export class Supervisor {
       // A signal that only the call's own mask lets through is handled within the call, by the machine.
       call.send(signal === 'masked' ? CONTINUE : -wait.interrupted);
     };
-    this.#parked.add(check);
+    const name = this.#names[call.nr] ?? String(call.nr);
+    this.#parked.set(check, { tid: call.tid, call: name, since: performance.now(), wait });
     this.#signalTimer ??= setInterval(() => {
-      for (const look of [...this.#parked]) look();
+      for (const look of [...this.#parked.keys()]) look();
     }, SIGNAL_CHECK);
     cancel = onWake(wait, again);
+  }
+
+  /** The calls that wait for something, with the milliseconds since they do. */
+  waitersOn(source: Wakeable): Waiter[] {
+    const now = performance.now();
+    return [...this.#parked.values()]
+      .filter(({ wait }) => wait.sources.includes(source))
+      .map(({ tid, call, since }) => ({ tid, call, since: now - since }));
   }
 
   #unpark(check: () => void): void {

@@ -81,6 +81,10 @@ const signatures: Record<string, Show[]> = {
   fallocate: [int, int, long, long],
   fcntl: [int, oneOf(FCNTL_COMMANDS), long],
   mmap: [address, long, flagsOf(PROT_FLAGS), flagsOf(MAP_FLAGS), int, offset],
+  poll: [address, int, int],
+  ppoll: [address, int, address, address],
+  select: [int, address, address, address, address],
+  pselect6: [int, address, address, address, address, address],
   epoll_ctl: [int, oneOf(EPOLL_OPS), int, address],
 };
 

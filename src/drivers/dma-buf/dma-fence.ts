@@ -46,6 +46,8 @@ export class DmaFence implements Wakeable {
   readonly use64BitSeqno: boolean;
   /** 0, or a negative errno set before it was signalled. */
   error = 0;
+  /** @internal The thread in whose call it was made; 0 for none. */
+  readonly madeBy: number;
   /** When it was signalled, CLOCK_MONOTONIC in nanoseconds. */
   timestamp: bigint | undefined;
   #signaled = false;
@@ -59,6 +61,7 @@ export class DmaFence implements Wakeable {
     this.context = context;
     this.seqno = seqno;
     this.use64BitSeqno = use64BitSeqno;
+    this.madeBy = kernel.caller;
     kernel.fenceWatchdog.add(this);
   }
 
@@ -77,12 +80,6 @@ export class DmaFence implements Wakeable {
       dmaFenceSignal(this);
     }
     this.ops.release?.(this);
-  }
-
-  /** @internal Who waits, in words. */
-  waiters(): string {
-    const { size } = this.#callbacks;
-    return size === 0 ? 'nobody waits for it' : `${size} wait for it`;
   }
 
   /** @internal */

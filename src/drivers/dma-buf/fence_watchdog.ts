@@ -1,6 +1,10 @@
+import { holdersOf } from '../../fs/uses.js';
 import type { Kernel } from '../../kernel.js';
 import { KERN_WARNING } from '../../printk.js';
+import { readComm } from '../../task.js';
 import { type DmaFence, describeFence } from './dma-fence.js';
+import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
+import { asSyncFile } from './sync_file.js';
 
 interface Watched {
   fence: WeakRef<DmaFence>;
@@ -52,10 +56,19 @@ export class FenceWatchdog {
   }
 
   #report(fence: DmaFence, age: number): void {
-    const seconds = (age / 1000).toFixed(1);
+    const waiters = this.#kernel
+      .waitersOn(fence)
+      .map(({ tid, call, since }) => `${nameOf(tid)} in ${call} since ${seconds(since)}`);
+    for (const file of this.#kernel.files) {
+      const syncFile = asSyncFile(file);
+      if (!syncFile || ![...dmaFenceUnwrap(syncFile.fence)].includes(fence)) continue;
+      waiters.push(...holdersOf(file.backing).map((pid) => `${nameOf(pid)} has its sync_file`));
+    }
+    const maker = fence.madeBy === 0 ? 'a driver' : nameOf(fence.madeBy);
+    const who = waiters.length > 0 ? waiters.join(', ') : 'nobody waits for it';
     this.#kernel.printk(
       KERN_WARNING,
-      `dma_fence: ${describeFence(fence)} is not signalled after ${seconds} s: ${fence.waiters()}`,
+      `dma_fence: ${describeFence(fence)}, made by ${maker}, is not signalled after ${seconds(age)}: ${who}`,
     );
   }
 
@@ -63,4 +76,14 @@ export class FenceWatchdog {
     clearTimeout(this.#timer);
     this.#queue = [];
   }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** `display[1234]`, or the number alone of what is gone. */
+function nameOf(tid: number): string {
+  const comm = readComm(tid);
+  return comm === '' ? `[${tid}]` : `${comm}[${tid}]`;
 }
