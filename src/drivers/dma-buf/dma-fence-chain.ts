@@ -44,9 +44,8 @@ export class DmaFenceChain extends DmaFence {
       const previous = this.#previous;
       const link = previous && asDmaFenceChain(previous);
       if (!previous || !dmaFenceIsSignaled(link ? link.fence : previous)) return previous;
-      const next = link?.previous()?.get();
+      this.#previous = link ? link.#previous?.get() : undefined;
       previous.put();
-      this.#previous = next;
     }
   }
 
@@ -76,12 +75,18 @@ export class DmaFenceChain extends DmaFence {
     if (!this.waitForNext()) dmaFenceSignal(this);
   };
 
-  /** @internal A long chain is let go of link by link, not one within the other. */
+  /** @internal Lets go link by link, not of one within the other: a chain may be long. */
   drop(): void {
     this.fence.put();
-    const previous = this.#previous;
+    let previous = this.#previous;
     this.#previous = undefined;
-    previous?.put();
+    while (previous) {
+      const link: DmaFenceChain | undefined = asDmaFenceChain(previous);
+      const before: DmaFence | undefined = link?.lastReference ? link.#previous : undefined;
+      if (link && before) link.#previous = undefined;
+      previous.put();
+      previous = before;
+    }
   }
 }
 

@@ -82,6 +82,11 @@ export class DmaFence implements Wakeable {
     this.ops.release?.(this);
   }
 
+  /** @internal Whether the next put() is the last. */
+  get lastReference(): boolean {
+    return this.#references === 1;
+  }
+
   /** @internal */
   get flaggedSignaled(): boolean {
     return this.#signaled;
