@@ -1,6 +1,6 @@
 /** C programs for the tests: compiled when they are first asked for, once a run. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject, type TestContext } from 'vitest';
@@ -48,8 +48,11 @@ export function probe(name: string, linkage: Linkage = 'dynamic'): string {
 }
 
 function compile(source: string, linkage: Linkage): string {
-  const output = join(inject('programs'), `${basename(source, '.c')}-${linkage}`);
+  // Under its own name: that is what ps(1), and a timeline of sw_sync, call the program.
+  const folder = join(inject('programs'), linkage);
+  const output = join(folder, basename(source, '.c'));
   if (existsSync(output)) return output;
+  mkdirSync(folder, { recursive: true });
   // Another worker may be at it too: the name appears when the program is whole.
   const unfinished = `${output}.${process.pid}`;
   const { status, stderr } = spawnSync(

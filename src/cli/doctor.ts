@@ -62,7 +62,7 @@ function format({ state, what, detail, remedy }: Finding): string {
 
 /** What can be seen without starting anything. */
 function inspect(): Finding[] {
-  return [kernelRelease(), notification(), yama(), inotify(), compiler()];
+  return [kernelRelease(), notification(), yama(), limits(), compiler()];
 }
 
 function kernelRelease(): Finding {
@@ -105,13 +105,14 @@ function yama(): Finding {
   return { what, state: 'no', detail: `kernel.yama.ptrace_scope ${scope}`, remedy };
 }
 
-function inotify(): Finding {
-  const limit = Number(readFileSync('/proc/sys/fs/inotify/max_user_watches', 'utf8'));
-  const what = 'live buffers at once';
+/** Each live buffer takes an inotify watch, each sync_file a descriptor of the supervisor. */
+function limits(): Finding {
+  const watches = Number(readFileSync('/proc/sys/fs/inotify/max_user_watches', 'utf8'));
   const files = native.raiseNofile(2 ** 20);
-  const detail = `${Math.min(limit, files)} (inotify watches ${limit}, descriptors ${files})`;
+  const what = 'live at once';
+  const detail = `${watches} buffers (inotify watches), ${files} sync_files (descriptors)`;
   const remedy = 'Raise fs.inotify.max_user_watches and ulimit -n if programs need more.';
-  return { what, state: Math.min(limit, files) < 1000 ? 'weak' : 'ok', detail, remedy };
+  return { what, state: Math.min(watches, files) < 1000 ? 'weak' : 'ok', detail, remedy };
 }
 
 function compiler(): Finding {

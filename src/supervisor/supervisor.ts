@@ -210,6 +210,7 @@ export class Supervisor {
     const again = () => {
       this.#unpark(check);
       if (!call.valid) return;
+      call.task = this.#tasks.get(call.tid);
       call.task.call = call;
       this.#answer(call, wait.resume);
     };
