@@ -7,9 +7,7 @@ const arrayOps: DmaFenceOps = {
   getTimelineName: () => 'unbound',
   enableSignaling: (fence) => (fence as DmaFenceArray).waitForNext(),
   signaled: (fence) => (fence as DmaFenceArray).allSignaled(),
-  release: (fence) => {
-    for (const each of (fence as DmaFenceArray).fences) each.put();
-  },
+  release: (fence) => (fence as DmaFenceArray).drop(),
 };
 
 /** struct dma_fence_array */
@@ -44,6 +42,14 @@ export class DmaFenceArray extends DmaFence {
       if (this.allSignaled()) return false;
       const fence = this.fences[this.#next] as DmaFence;
       if (fence.addCallback(this.#onSignaled)) return true;
+    }
+  }
+
+  /** @internal */
+  drop(): void {
+    for (const fence of this.fences) {
+      fence.removeCallback(this.#onSignaled);
+      fence.put();
     }
   }
 

@@ -23,6 +23,7 @@ export class DmaFenceChain extends DmaFence {
   /** seqno of the point before, when this one was made; 0 at the beginning of a timeline. */
   readonly prevSeqno: number;
   #previous: DmaFence | undefined;
+  #waitsFor: DmaFence | undefined;
 
   /**
    * dma_fence_chain_init(): a point `seqno` after `previous`, whose reference it takes over as that of
@@ -67,7 +68,12 @@ export class DmaFenceChain extends DmaFence {
 
   /** @internal As DmaFenceArray's. */
   waitForNext(): boolean {
-    for (const fence of this.pending()) if (fence.addCallback(this.#onSignaled)) return true;
+    for (const fence of this.pending()) {
+      if (!fence.addCallback(this.#onSignaled)) continue;
+      this.#waitsFor = fence;
+      return true;
+    }
+    this.#waitsFor = undefined;
     return false;
   }
 
@@ -77,6 +83,7 @@ export class DmaFenceChain extends DmaFence {
 
   /** @internal Lets go link by link, not of one within the other: a chain may be long. */
   drop(): void {
+    this.#waitsFor?.removeCallback(this.#onSignaled);
     this.fence.put();
     let previous = this.#previous;
     this.#previous = undefined;

@@ -3,7 +3,7 @@
  * Linux: drivers/dma-buf/dma-fence.c, include/linux/dma-fence.h.
  */
 import { errno } from '../../errno.js';
-import type { Wakeable } from '../../fs/wait_queue.js';
+import { onWake, Wait, type Wakeable } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
 import { KERN_ERR } from '../../printk.js';
 
@@ -54,6 +54,8 @@ export class DmaFence implements Wakeable {
   #enabled = false;
   #references = 1;
   readonly #callbacks = new Set<DmaFenceCallback>();
+  /** Those of them that have a reference. */
+  readonly #waiters = new Set<() => void>();
 
   constructor(kernel: Kernel, { ops, context, seqno, use64BitSeqno = false }: DmaFenceInit) {
     this.kernel = kernel;
@@ -99,15 +101,33 @@ export class DmaFence implements Wakeable {
     const callbacks = [...this.#callbacks];
     this.#callbacks.clear();
     for (const callback of callbacks) callback(this);
+    const waiters = this.#waiters.size;
+    this.#waiters.clear();
+    for (let i = 0; i < waiters; i++) this.put();
   }
 
-  /** Wakeable: as {@link dmaFenceAddCallback}; called at once if there is nothing to wait for. */
+  /**
+   * Wakeable: as {@link dmaFenceAddCallback}, with a reference for as long as it waits; called at once if
+   * there is nothing to wait for.
+   */
   add(wake: () => void): void {
-    if (!this.addCallback(wake)) wake();
+    if (this.#waiters.has(wake)) return;
+    if (this.addCallback(wake)) {
+      this.#waiters.add(wake);
+      this.get();
+    } else {
+      wake();
+    }
   }
 
   remove(wake: () => void): void {
-    this.#callbacks.delete(wake);
+    this.removeCallback(wake);
+    if (this.#waiters.delete(wake)) this.put();
+  }
+
+  /** @internal */
+  removeCallback(callback: DmaFenceCallback): void {
+    this.#callbacks.delete(callback);
   }
 
   /** @internal */
@@ -175,7 +195,7 @@ export function dmaFenceAddCallback(fence: DmaFence, callback: DmaFenceCallback)
 
 /** dma_fence_remove_callback() */
 export function dmaFenceRemoveCallback(fence: DmaFence, callback: DmaFenceCallback): void {
-  fence.remove(callback as () => void);
+  fence.removeCallback(callback);
 }
 
 /**
@@ -183,18 +203,9 @@ export function dmaFenceRemoveCallback(fence: DmaFence, callback: DmaFenceCallba
  * are over before that. Without a timeout it waits as long as it takes.
  */
 export function dmaFenceWait(fence: DmaFence, timeout?: number): Promise<boolean> {
+  if (dmaFenceIsSignaled(fence)) return Promise.resolve(true);
   return new Promise((resolve) => {
-    let timer: NodeJS.Timeout | undefined;
-    const done = () => {
-      clearTimeout(timer);
-      resolve(true);
-    };
-    if (dmaFenceIsSignaled(fence) || !fence.addCallback(done)) return resolve(true);
-    if (timeout === undefined) return;
-    timer = setTimeout(() => {
-      dmaFenceRemoveCallback(fence, done);
-      resolve(false);
-    }, timeout);
+    onWake(new Wait([fence], timeout), () => resolve(dmaFenceIsSignaled(fence)));
   });
 }
 

@@ -41,6 +41,8 @@ export class SyncTimeline {
   #pending: SyncPoint[] = [];
   /** Those that were pending when the timeline was closed, as long as somebody has them. */
   readonly #ended = new Set<SyncPoint>();
+  /** Fences that somebody has, signalled or not: they keep the timeline. */
+  #fences = 0;
   #closed = false;
 
   constructor(kernel: Kernel, name: string) {
@@ -64,6 +66,7 @@ export class SyncTimeline {
     const known = this.#pending[at];
     if (known?.seqno === value) return known.get();
     const fence = new SyncPoint(this, value);
+    this.#fences++;
     if (!dmaFenceIsSignaled(fence)) this.#pending.splice(at, 0, fence);
     return fence;
   }
@@ -101,6 +104,7 @@ export class SyncTimeline {
     const at = this.#place(fence.seqno);
     if (this.#pending[at] === fence) this.#pending.splice(at, 1);
     this.#ended.delete(fence);
+    this.#fences--;
     this.#endIfUnused();
   }
 
@@ -117,7 +121,7 @@ export class SyncTimeline {
   }
 
   #endIfUnused(): void {
-    if (this.#closed && this.#ended.size === 0) timelinesOf(this.kernel).delete(this);
+    if (this.#closed && this.#fences === 0) timelinesOf(this.kernel).delete(this);
   }
 
   /** As /sys/kernel/debug/sync/info shows it. */
@@ -225,7 +229,7 @@ function getDeadline(task: Task, arg: number): number {
   try {
     if (!(fence instanceof SyncPoint)) throw errno('EINVAL');
     if (fence.deadline === undefined) throw errno('ENOENT');
-    data.deadline_ns = fence.deadline;
+    data.deadline_ns = BigInt.asUintN(64, fence.deadline);
     copyToUser(task.mm, arg, data);
     return 0;
   } finally {
@@ -235,7 +239,7 @@ function getDeadline(task: Task, arg: number): number {
 
 const timelines = new WeakMap<Kernel, Set<SyncTimeline>>();
 
-/** The open timelines of a kernel, oldest first. */
+/** The timelines of a kernel that are open, or have fences that somebody has, oldest first. */
 export function timelinesOf(kernel: Kernel): Set<SyncTimeline> {
   let all = timelines.get(kernel);
   if (!all) {

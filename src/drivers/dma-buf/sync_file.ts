@@ -195,6 +195,7 @@ function fillFenceInfo(fence: DmaFence, info: sync_fence_info): void {
 function setDeadline({ fence }: SyncFile, task: Task, arg: number): number {
   const data = copyFromUser(task.mm, arg, sync_set_deadline);
   if (data.pad) throw errno('EINVAL');
-  dmaFenceSetDeadline(fence, data.deadline_ns);
+  // A time of the kernel's has a sign.
+  dmaFenceSetDeadline(fence, BigInt.asIntN(64, data.deadline_ns));
   return 0;
 }
