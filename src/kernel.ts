@@ -61,6 +61,8 @@ export class Kernel {
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
   readonly log = new KernelLog();
+  /** @internal How many open files can be waited for, where the machine's memfd is always ready. */
+  pollable = 0;
   /** @internal The thread whose call is being handled, or was last; 0 for none. */
   caller = 0;
   /** @internal Open files that may not be ready, for {@link anyBusy} to look at. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { missing } from './programs.js';
@@ -62,6 +62,12 @@ function printed(stdout: string, name: string): string | undefined {
   return new RegExp(`^${name} +(.*)$`, 'm').exec(stdout)?.[1];
 }
 
+/** How often the display waited for a fence, in a film of {@link FRAMES}. */
+function waits(stdout: string): number {
+  const [, count] = /^waited for (\d+) of 12 frames/.exec(printed(stdout, 'fences') ?? '') ?? [];
+  return Number(count);
+}
+
 /** A program for the filter's place. */
 function script(name: string, ...lines: string[]): string {
   const path = join(folder, name);
@@ -85,6 +91,10 @@ describe('the film', () => {
     expect(printed(stdout, 'copied')).toBe(
       `0 bytes; the sockets carried ${messages} messages of 20 bytes and 12 descriptors`,
     );
+    expect(printed(stdout, 'fences')).toMatch(
+      /^waited for \d+ of 12 frames, \d+\.\d ms on average$/,
+    );
+    expect(waits(stdout)).toBeGreaterThan(0);
     expect(printed(stdout, 'left')).toBe('0 buffers');
     expect(printed(stdout, 'picture')).toBe(join(folder, 'film.png'));
 
@@ -108,7 +118,9 @@ describe('the film', () => {
     expect(existsSync(join(folder, 'dmabuf-shim-demo.png'))).toBe(true);
   });
 
-  test('is the same with the filter in C', async ({ skip }) => {
+  test('is the same with the filter in C, which draws first and needs no fence', async ({
+    skip,
+  }) => {
     const why = missing(['gcc', 'gcc libc6-dev']);
     if (why) skip(why);
     const filter = join(folder, 'filter');
@@ -122,6 +134,7 @@ describe('the film', () => {
     for (const name of ['checksum', 'copied', 'buffers', 'shared', 'left']) {
       expect(printed(inC.stdout, name)).toBe(printed(inNode.stdout, name));
     }
+    expect(printed(inC.stdout, 'fences')).toBe('waited for 0 of 12 frames');
   });
 
   test.each([
@@ -205,6 +218,71 @@ describe('a filter that fails', () => {
     const filter = script('idle', 'exec sleep 60');
     const { status, stderr } = await demo('--timeout', '1', '--frames', '9', '--filter', filter);
     expect(stderr).toBe('dmabuf-shim demo: no frame for 1 s; 0 of 9 had come through\n');
+    expect(status).toBe(1);
+  });
+});
+
+describe('a filter that owes a frame', () => {
+  /** Passes the first frame on with a fence on it, and does something else then than to draw. */
+  function debtor(name: string, then: string): string {
+    const [posix, ioctl] = ['dist/src/posix.js', 'dist/ioctl/index.js'].map((path) =>
+      pathToFileURL(join(root, path)),
+    );
+    const path = join(folder, `${name}.mjs`);
+    writeFileSync(
+      path,
+      `
+      import { ioctl, open, recvmsg, sendmsg } from '${posix}';
+      import * as uapi from '${ioctl}';
+      const heap = open('/dev/dma_heap/system', uapi.O_RDWR);
+      const timeline = open('/sys/kernel/debug/sync/sw_sync', uapi.O_RDWR);
+      const outputs = [];
+      for (let type; type !== 2; ) {
+        const { data, fds } = recvmsg(3, 64);
+        const [, buffer, , width, height] = ([type] = new Uint32Array(data.buffer, 0, 5));
+        if (type === 1) {
+          const len = BigInt(4 * width * height);
+          const own = uapi.dma_heap_allocation_data.create({ len, fd_flags: uapi.O_RDWR });
+          ioctl(heap, uapi.DMA_HEAP_IOCTL_ALLOC, own);
+          outputs[buffer] = own.fd;
+          sendmsg(4, data, [...fds, own.fd]);
+        } else {
+          const promise = uapi.sw_sync_create_fence_data.create({ value: 1 });
+          ioctl(timeline, uapi.SW_SYNC_IOC_CREATE_FENCE, promise);
+          const flags = uapi.DMA_BUF_SYNC_WRITE;
+          const imported = uapi.dma_buf_import_sync_file.create({ flags, fd: promise.fence });
+          ioctl(outputs[buffer], uapi.DMA_BUF_IOCTL_IMPORT_SYNC_FILE, imported);
+          sendmsg(4, data);
+        }
+      }
+      ${then}
+      `,
+    );
+    return script(name, `exec ${process.execPath} ${path}`);
+  }
+
+  test('and dies: the display goes on, and the demo says who died', async () => {
+    // Somebody keeps the sockets: it is the fence alone that the display learns of it by.
+    const filter = debtor(
+      'dies',
+      `import { spawn } from 'node:child_process';
+      spawn('sleep', ['2'], { stdio: ['ignore', 'ignore', 'ignore', 3, 4] });
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), 200);`,
+    );
+    const { status, stdout, stderr } = await demo('--frames', '1', '--filter', filter);
+    expect(stderr).toBe('dmabuf-shim demo: the filter was killed by SIGKILL\n');
+    expect(status).toBe(1);
+    expect(stdout).toContain('frame 1 of 1');
+  });
+
+  test('and never delivers it: the demo says whose fence it is', async () => {
+    const filter = debtor('forgets', 'setInterval(() => {}, 1000);');
+    const { status, stderr } = await demo('--frames', '9', '--timeout', '3', '--filter', filter);
+    const [what, whose] = stderr.split('\n');
+    expect(what).toBe('dmabuf-shim demo: no frame for 3 s; 0 of 9 had come through');
+    expect(whose).toMatch(
+      /^dma_fence: sw_sync-\S+-1, made by \S+\[\d+\], is not signalled after 1\.\d s: \S+\[\d+\] in p?poll/,
+    );
     expect(status).toBe(1);
   });
 });

@@ -18,6 +18,9 @@ A camera, a filter and a display, three processes, pass frames of a picture on w
 they allocate from /dev/dma_heap/system and send each other descriptors. At the end there is a PNG
 with what the camera saw and what the filter made of it.
 
+The filter passes each buffer on before it has drawn in it, with a fence on it; the display waits for
+the fence with poll(2). "fences" says how often that took time, and how much.
+
   --frames N          how many frames (${DEFAULT_FRAMES})
   --out FILE          where the PNG goes (${DEFAULT_OUT})
   --filter PROGRAM    another filter, in any language: examples/README.md says what it has to do
@@ -37,7 +40,8 @@ export async function demo(args: string[]): Promise<number> {
     checkPicture(picture);
     checkOut(out);
     if (filter) checkFilter(filter);
-    using kernel = new Kernel();
+    // Fences that nobody signals are known before all is given up.
+    using kernel = new Kernel({ fenceTimeout: (timeout * 1000) / 2 });
     const by = filter ? basename(filter) : 'filter';
     process.stdout.write(`${basename(picture)}: camera -> ${by} -> display\n`);
     const onShown = (shown: number, seconds: number) => progress.show(shown, seconds);
@@ -182,18 +186,21 @@ function fps(frames: number, seconds: number): string {
 }
 
 function summary(outcome: Outcome, frames: number, out: string): string {
-  const { seconds, shared, checksum, traffic, buffers, left } = outcome;
+  const { seconds, shared, checksum, traffic, buffers, left, waits } = outcome;
   const rate = frames > 1 ? ` in ${seconds.toFixed(2)} s: ${fps(frames, seconds)}` : '';
   const total = buffers.reduce((bytes, { size }) => bytes + size, 0);
   // A message has room for a frame's number, not for a frame: what it had beyond that was copied.
   const control = traffic.messages * message.size;
   const copied = traffic.bytes - control;
+  const average =
+    waits.count > 0 ? `, ${milliseconds(waits.seconds / waits.count)} on average` : '';
   return [
     `frames    ${frames}${rate}`,
     `buffers   ${buffers.length} (${megabytes(total)}): ${buffers.map(({ name }) => name).join(' ')}`,
     `shared    ${megabytes(shared)}, read where another process wrote it`,
     `copied    ${copied} bytes; the sockets carried ${traffic.messages} messages of ${message.size} bytes ` +
       `and ${traffic.descriptors} descriptors`,
+    `fences    waited for ${waits.count} of ${frames} frames${average}`,
     `checksum  ${checksum}`,
     `left      ${left} buffers`,
     `picture   ${out}`,
@@ -203,4 +210,8 @@ function summary(outcome: Outcome, frames: number, out: string): string {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function milliseconds(seconds: number): string {
+  return `${(seconds * 1000).toFixed(1)} ms`;
 }

@@ -11,6 +11,7 @@ import { BUFFER, Connection, END, FRAME, RELEASE } from './connection.js';
 import { ContactSheet } from './contact_sheet.js';
 import { moments } from './film.js';
 import { byteLength, FrameBuffer } from './frame_buffer.js';
+import type { Waits } from './pipeline.js';
 
 interface Pair {
   original: FrameBuffer;
@@ -27,6 +28,7 @@ await application(async ([path = '', frames]) => {
   let shared = 0;
   let began = 0;
   let seconds = 0;
+  const waits: Waits = { count: 0, seconds: 0 };
 
   for await (const { content, fds } of filter.receive()) {
     const { type, buffer, frame, width, height } = content;
@@ -36,10 +38,15 @@ await application(async ([path = '', frames]) => {
       pairs[buffer] = { original, filtered };
       sheet ??= new ContactSheet(kept.length, 2, { width, height });
     } else if (type === FRAME) {
-      began ||= performance.now();
       const pair = pairs[buffer];
       if (!pair) throw new Error(`a frame in buffer ${buffer}, which was never announced`);
       const { original, filtered } = pair;
+      const came = performance.now();
+      if (await filtered.readable()) {
+        waits.count++;
+        waits.seconds += (performance.now() - came) / 1000;
+      }
+      began ||= performance.now();
       filtered.access(DMA_BUF_SYNC_READ, (pixels) => checksum.update(pixels));
       for (const [column, moment] of kept.entries()) {
         if (moment !== frame) continue;
@@ -62,6 +69,7 @@ await application(async ([path = '', frames]) => {
       seconds,
       shared,
       checksum: checksum.digest('hex').slice(0, 16),
+      waits,
       traffic: filter.traffic,
     },
   });

@@ -1,13 +1,15 @@
 /**
  * filter.js: reads the camera's frames where they are, draws each anew into a buffer of its own, and
- * shows both to the display. Buffer n of the camera and buffer n of the filter go together.
+ * shows both to the display. Buffer n of the camera and buffer n of the filter go together. The display
+ * gets each buffer before it is drawn, with a fence on it that says when it is.
  */
 import { DMA_BUF_SYNC_READ, DMA_BUF_SYNC_WRITE, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
-import { open } from '../posix.js';
+import { close, open } from '../posix.js';
 import { application, DOWNSTREAM, UPSTREAM } from './application.js';
 import { BUFFER, Connection, END, FRAME, RELEASE } from './connection.js';
 import { FrameBuffer } from './frame_buffer.js';
 import { InkAndWash } from './ink_and_wash.js';
+import { Timeline } from './timeline.js';
 
 interface Pair {
   input: FrameBuffer;
@@ -19,6 +21,7 @@ await application(async () => {
   const camera = new Connection(UPSTREAM);
   const display = new Connection(DOWNSTREAM);
   const heap = open('/dev/dma_heap/system', O_RDWR | O_CLOEXEC);
+  const timeline = new Timeline();
   const pairs: Pair[] = [];
 
   async function forward(): Promise<void> {
@@ -35,9 +38,16 @@ await application(async () => {
         if (!pair) throw new Error(`a frame in buffer ${buffer}, which was never announced`);
         const { input, output, style } = pair;
         input.access(DMA_BUF_SYNC_READ, (from) =>
-          output.access(DMA_BUF_SYNC_WRITE, (to) => style.draw(from, to)),
+          output.access(DMA_BUF_SYNC_WRITE, (to) => {
+            // Within the access: its START would wait for the fence, too.
+            const fence = timeline.createFence();
+            output.importFence(fence);
+            close(fence);
+            display.send({ type: FRAME, buffer, frame });
+            style.draw(from, to);
+          }),
         );
-        display.send({ type: FRAME, buffer, frame });
+        timeline.signal();
       }
     }
     display.send({ type: END });

@@ -1,16 +1,28 @@
 /** A dma-buf with a frame in it, as an application handles one. */
 import {
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_SET_NAME_B,
   DMA_BUF_SYNC_END,
   DMA_BUF_SYNC_START,
+  DMA_BUF_SYNC_WRITE,
   DMA_HEAP_IOCTL_ALLOC,
+  dma_buf_import_sync_file,
   dma_buf_sync,
   dma_heap_allocation_data,
   O_CLOEXEC,
   O_RDWR,
 } from '../../ioctl/index.js';
-import { ioctl, MAP_SHARED, mmap, PROT_READ, PROT_WRITE } from '../posix.js';
+import {
+  ioctl,
+  MAP_SHARED,
+  mmap,
+  POLLIN,
+  PROT_READ,
+  PROT_WRITE,
+  poll,
+  promises,
+} from '../posix.js';
 
 /** The size of a frame, in pixels of 4 bytes. */
 export interface FrameSize {
@@ -52,6 +64,20 @@ export class FrameBuffer {
     } finally {
       this.#sync(DMA_BUF_SYNC_END | direction);
     }
+  }
+
+  /** Puts a fence on the buffer, a sync_file of who writes it: from now on readers wait for it. */
+  importFence(fence: number): void {
+    const data = dma_buf_import_sync_file.create({ flags: DMA_BUF_SYNC_WRITE, fd: fence });
+    ioctl(this.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, data);
+  }
+
+  /** Resolves when nobody writes the buffer any more; whether there was something to wait for. */
+  async readable(): Promise<boolean> {
+    const fds = [{ fd: this.fd, events: POLLIN }];
+    if (poll(fds, 0) > 0) return false;
+    await promises.poll(fds, -1);
+    return true;
   }
 
   #sync(flags: number): void {

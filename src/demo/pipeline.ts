@@ -30,6 +30,13 @@ export interface PipelineOptions {
   onShown: (frames: number, seconds: number) => void;
 }
 
+/** For frames that were still being drawn when they came to the display. */
+export interface Waits {
+  count: number;
+  /** In all. */
+  seconds: number;
+}
+
 /** What the display reports at its end. */
 export interface DisplayResult {
   /** From the first frame to the last. */
@@ -38,6 +45,7 @@ export interface DisplayResult {
   shared: number;
   /** Of the pixels of all filtered frames. */
   checksum: string;
+  waits: Waits;
   traffic: Traffic;
 }
 
@@ -133,7 +141,8 @@ export async function runPipeline(kernel: Kernel, options: PipelineOptions): Pro
     for (const socket of sockets) close(socket);
   }
   if (stalled) {
-    throw new DemoError(`no frame for ${timeout} s; ${shown} of ${frames} had come through`);
+    const what = `no frame for ${timeout} s; ${shown} of ${frames} had come through`;
+    throw new DemoError([what, ...fenceReports(kernel)].join('\n'));
   }
   const culprit = findCulprit(exits);
   if (culprit) throw new DemoError(describe(culprit));
@@ -220,6 +229,11 @@ function sum(a: Traffic, b: Traffic): Traffic {
     bytes: a.bytes + b.bytes,
     descriptors: a.descriptors + b.descriptors,
   };
+}
+
+/** What the kernel has to say of fences that nobody signals. */
+function fenceReports(kernel: Kernel): string[] {
+  return kernel.log.records.map(({ text }) => text).filter((text) => text.startsWith('dma_fence:'));
 }
 
 function listBuffers(kernel: Kernel): Outcome['buffers'] {

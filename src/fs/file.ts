@@ -45,8 +45,11 @@ export interface FileOperations {
   positioned?: boolean;
   /** Missing: ESPIPE. */
   llseek?(file: File, offset: number, whence: number): number;
-  /** Missing: always ready, and EPERM from epoll_ctl(2). What is ready now: POLLIN, POLLOUT … */
-  poll?(file: File): number;
+  /**
+   * Missing: always ready, and EPERM from epoll_ctl(2). What is ready now: POLLIN, POLLOUT …
+   * `wanted` are the events that a program asks for; 0 when the kernel itself has a look.
+   */
+  poll?(file: File, wanted: number): number;
   /** With `poll`: what may change its answer; nothing when it is ready for all. */
   pollSources?(file: File): Wakeable[];
   /** Lines for /proc/PID/fdinfo/N, each with its newline. */

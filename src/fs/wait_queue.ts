@@ -39,6 +39,10 @@ export interface WaitOptions {
    * handler's SA_RESTART says) unless this says ERESTARTNOHAND (EINTR in any case).
    */
   interrupted?: number | undefined;
+  /** Called before the call ends with `interrupted`. */
+  onInterrupt?: (() => void) | undefined;
+  /** Called before the machine makes the call, for a signal that only `sigmask` lets through. */
+  onMasked?: (() => void) | undefined;
   /** What to do then, in place of the handler from its start: for one that has done part of its work. */
   resume?: (() => number | Wait) | undefined;
   /** The signals that are blocked while it waits, if not those that are anyway. */
@@ -51,19 +55,13 @@ export class Wait {
   /** Milliseconds from now, or undefined: as long as it takes. */
   readonly timeout: number | undefined;
   readonly interrupted: number;
-  readonly sigmask: bigint | undefined;
-  readonly resume: (() => number | Wait) | undefined;
+  readonly options: WaitOptions;
 
-  constructor(
-    sources: readonly Wakeable[],
-    timeout?: number,
-    { interrupted = Errno.ERESTARTSYS, sigmask, resume }: WaitOptions = {},
-  ) {
+  constructor(sources: readonly Wakeable[], timeout?: number, options: WaitOptions = {}) {
     this.sources = sources;
     this.timeout = timeout;
-    this.interrupted = interrupted;
-    this.sigmask = sigmask;
-    this.resume = resume;
+    this.interrupted = options.interrupted ?? Errno.ERESTARTSYS;
+    this.options = options;
   }
 }
 

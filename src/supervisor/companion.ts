@@ -1,6 +1,7 @@
 import { POLLIN, POLLOUT } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
+import type { Wakeable } from '../fs/wait_queue.js';
 import { native } from '../native.js';
 
 const SOCK_STREAM = 1;
@@ -20,6 +21,8 @@ export class Companion {
   readonly #other: number;
   readonly #file: File;
   #state = POLLOUT;
+  /** What it waits for. */
+  #sources: Wakeable[] = [];
 
   constructor(file: File) {
     const pair = native.socketpair(SOCK_STREAM | SOCK_NONBLOCK);
@@ -31,7 +34,7 @@ export class Companion {
   }
 
   readonly refresh = (): void => {
-    const ready = this.#file.f_op.poll?.(this.#file) ?? 0;
+    const ready = this.#file.f_op.poll?.(this.#file, 0) ?? 0;
     const changed = ready ^ this.#state;
     if (changed & POLLIN) {
       if (ready & POLLIN) native.write(this.#other, byte);
@@ -42,11 +45,19 @@ export class Companion {
       else while (native.write(this.fd, CHUNK) > 0);
     }
     this.#state = ready & (POLLIN | POLLOUT);
-    for (const source of this.#file.f_op.pollSources?.(this.#file) ?? []) source.add(this.refresh);
+    this.#listen(this.#file.f_op.pollSources?.(this.#file) ?? []);
   };
+
+  #listen(sources: Wakeable[]): void {
+    const before = this.#sources;
+    this.#sources = sources;
+    for (const source of sources) source.add(this.refresh);
+    for (const source of before) if (!sources.includes(source)) source.remove(this.refresh);
+  }
 
   close(): void {
     this.#file.changed.remove(this.refresh);
+    this.#listen([]);
     native.close(this.fd);
     native.close(this.#other);
   }

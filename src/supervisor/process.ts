@@ -20,6 +20,8 @@ export class RemoteTask implements Task {
   readonly kernel: Kernel;
   readonly tid: number;
   readonly mm: ProcessMemory;
+  /** Puts right what was changed in its memory for one call of the machine's; before its next call. */
+  repair: (() => void) | undefined;
   /** The call that it waits in now. */
   call!: Call;
   readonly #hot: HotDescriptor;

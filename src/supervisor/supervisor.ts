@@ -164,6 +164,10 @@ export class Supervisor {
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
     if (!this.#tasks.goesOn(call)) this.#kernel.releases.drain();
+    if (call.task.repair) {
+      this.#attempt(call, call.task.repair);
+      call.task.repair = undefined;
+    }
     this.#answer(call);
   }
 
@@ -212,14 +216,15 @@ export class Supervisor {
       if (!call.valid) return;
       call.task = this.#tasks.get(call.tid);
       call.task.call = call;
-      this.#answer(call, wait.resume);
+      this.#answer(call, wait.options.resume);
     };
     const check = () => {
-      const signal = call.valid ? pendingSignal(call.tid, wait.sigmask) : 'pending';
+      const signal = call.valid ? pendingSignal(call.tid, wait.options.sigmask) : 'pending';
       if (signal === 'none') return;
       cancel();
       this.#unpark(check);
       // A signal that only the call's own mask lets through is handled within the call, by the machine.
+      this.#attempt(call, signal === 'masked' ? wait.options.onMasked : wait.options.onInterrupt);
       call.send(signal === 'masked' ? CONTINUE : -wait.interrupted);
     };
     const name = this.#names[call.nr] ?? String(call.nr);
@@ -228,6 +233,15 @@ export class Supervisor {
       for (const look of [...this.#parked.keys()]) look();
     }, SIGNAL_CHECK);
     cancel = onWake(wait, again);
+  }
+
+  /** For what is written to a program's memory in passing: that it cannot be is its own matter. */
+  #attempt(call: Call, action: (() => void) | undefined): void {
+    if (!action) return;
+    this.#handle(call, () => {
+      action();
+      return 0;
+    });
   }
 
   /** The calls that wait for something, with the milliseconds since they do. */

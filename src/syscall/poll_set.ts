@@ -51,7 +51,7 @@ export class PollSet implements Wakeable {
     return this.#entries.map(({ events }, i) => {
       const file = this.#ours[i];
       if (!file) return this.#others.getInt16(i * POLLFD_SIZE + 6, true);
-      return (file.f_op.poll?.(file) ?? 0) & (events | POLLERR | POLLHUP);
+      return (file.f_op.poll?.(file, events) ?? 0) & (events | POLLERR | POLLHUP);
     });
   }
 
@@ -82,15 +82,24 @@ export class PollSet implements Wakeable {
   }
 }
 
-/** The files of ours among the entries that may not be ready; undefined if there is none. */
-export function busyAmong(
+/** POLLRDNORM, POLLRDBAND, POLLWRNORM, POLLWRBAND: what only the machine says of a memfd. */
+const NORM_AND_BAND = 0x040 | 0x080 | 0x100 | 0x200;
+
+/**
+ * The files of ours among the entries that the machine would answer otherwise for: those that may not be
+ * ready, and those that are asked for what they never say. Undefined if there is none.
+ */
+export function oursAmong(
   task: Task,
   entries: readonly PollEntry[],
 ): (File | undefined)[] | undefined {
-  const { busyFiles } = task.kernel;
-  const ours = entries.map(({ fd }) => {
-    const file = fd >= 0 ? task.fget(fd) : undefined;
-    return file && busyFiles.has(file) ? file : undefined;
+  const { kernel } = task;
+  const anyBusy = kernel.anyBusy();
+  const ours = entries.map(({ fd, events }) => {
+    const odd = (events & NORM_AND_BAND) !== 0;
+    if (fd < 0 || !(anyBusy || odd)) return undefined;
+    const file = task.fget(fd);
+    return file?.f_op.poll && (odd || kernel.busyFiles.has(file)) ? file : undefined;
   });
   return ours.some((file) => file !== undefined) ? ours : undefined;
 }

@@ -6,6 +6,7 @@ import { ErrnoError, errno, orThrow } from '../errno.js';
 import { openFileNode } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
 import { namei } from '../fs/namei.js';
+import { Pipe } from '../fs/pipe.js';
 import { statFile } from '../fs/stat.js';
 import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
@@ -18,7 +19,7 @@ import type { Task } from '../task.js';
 import { openGenerated } from './generated.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
-import { busyAmong, PollSet } from './poll_set.js';
+import { oursAmong, PollSet } from './poll_set.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const F_DUPFD = 0;
@@ -147,7 +148,7 @@ export class Sys implements Posix {
       while (result instanceof Wait) {
         const wait = result;
         await new Promise<void>((wake) => onWake(wait, wake));
-        const again = wait.resume ?? (() => this.#ioctl(file, request, argument));
+        const again = wait.options.resume ?? (() => this.#ioctl(file, request, argument));
         result = attempt('ioctl', again);
       }
       return result;
@@ -188,7 +189,7 @@ export class Sys implements Posix {
 
   /** @see Posix.poll */
   poll(fds: PollFd[], timeout: number): number {
-    const ours = this.#kernel.anyBusy() ? busyAmong(this.#task, fds) : undefined;
+    const ours = oursAmong(this.#task, fds);
     if (!ours) return machine.poll(fds, timeout);
     // Ours do not change while this thread is in here; the others may.
     const others = fds.map((entry, i) => (ours[i] ? { ...entry, fd: -1 } : entry));
@@ -204,7 +205,7 @@ export class Sys implements Posix {
   async #pollAsync(fds: PollFd[], timeout: number): Promise<number> {
     const end = timeout < 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout;
     for (;;) {
-      const ours = this.#kernel.anyBusy() ? busyAmong(this.#task, fds) : undefined;
+      const ours = oursAmong(this.#task, fds);
       const left = Math.max(0, Math.ceil(end - performance.now()));
       if (!ours) return machine.promises.poll(fds, Number.isFinite(left) ? left : -1);
       const set = new PollSet(this.#task, fds, ours);
@@ -222,7 +223,7 @@ export class Sys implements Posix {
   async fenceSignaled(fd: number): Promise<void> {
     const file = this.#task.fget(fd);
     if (!file) return machine.fenceSignaled(fd);
-    const events = file.f_op.poll ? POLLOUT : POLLIN;
+    const events = file.backing instanceof Pipe ? POLLIN : POLLOUT;
     await this.#pollAsync([{ fd, events }], -1);
   }
 

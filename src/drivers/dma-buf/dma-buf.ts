@@ -33,7 +33,7 @@ import type { Pin } from '../../mm/pin.js';
 import type { Shmem } from '../../mm/shmem.js';
 import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
-import { dmaFenceGetStub } from './dma-fence.js';
+import { type DmaFence, dmaFenceGetStub } from './dma-fence.js';
 import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
 import {
   DMA_RESV_USAGE_READ,
@@ -96,6 +96,7 @@ export class DmaBuf {
   /** The fences that are on it. */
   readonly resv: DmaResv;
   readonly #pins: Pin[] = [];
+  readonly #polled = new Set<number>();
 
   /** @internal Buffers are made by {@link dmaBufExport}. */
   constructor(kernel: Kernel, info: DmaBufExportInfo) {
@@ -142,6 +143,20 @@ export class DmaBuf {
     this.#pins.push(pin);
   }
 
+  /**
+   * @internal Who asks for an event leaves a reference behind, one for each of POLLIN and POLLOUT, until
+   * the fence that was in the way is signalled: struct dma_buf_poll_cb_t.
+   */
+  holdForPoll(event: number, fence: DmaFence): void {
+    if (this.#polled.has(event)) return;
+    this.#polled.add(event);
+    this.file.hold();
+    fence.add(() => {
+      this.#polled.delete(event);
+      this.file.unhold();
+    });
+  }
+
   /** @internal */
   unpin(): void {
     for (const pin of this.#pins) pin.unpin();
@@ -151,7 +166,7 @@ export class DmaBuf {
   get fileCount(): number {
     // One mapping may take several memfds, each of which has it.
     const mappings = Math.max(0, ...this.#pins.map((pin) => pin.mappings));
-    return this.file.references + mappings + countUses(this.memory);
+    return this.file.references + this.#polled.size + mappings + countUses(this.memory);
   }
 }
 
@@ -179,6 +194,7 @@ function listOf(kernel: Kernel): Set<DmaBuf> {
  */
 export function dmaBufExport(kernel: Kernel, info: DmaBufExportInfo): DmaBuf {
   const dmabuf = new DmaBuf(kernel, info);
+  kernel.pollable++;
   listOf(kernel).add(dmabuf);
   return dmabuf;
 }
@@ -264,9 +280,13 @@ const dmaBufFops: FileOperations = {
   },
 
   /** Readable when no writer is at work any more, writable when nobody is. */
-  poll(file) {
-    const { resv } = bufferOf(file);
-    const ready = (usage: DmaResvUsage, events: number) => (resv.testSignaled(usage) ? events : 0);
+  poll(file, wanted) {
+    const dmabuf = bufferOf(file);
+    const ready = (usage: DmaResvUsage, event: number) => {
+      const pending = dmabuf.resv.nextPending(usage);
+      if (pending && wanted & event) dmabuf.holdForPoll(event, pending);
+      return pending ? 0 : event;
+    };
     return ready(DMA_RESV_USAGE_WRITE, POLLIN) | ready(DMA_RESV_USAGE_READ, POLLOUT);
   },
 
@@ -288,6 +308,7 @@ const dmaBufFops: FileOperations = {
 
   release(file) {
     const dmabuf = bufferOf(file);
+    file.kernel.pollable--;
     listOf(file.kernel).delete(dmabuf);
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();

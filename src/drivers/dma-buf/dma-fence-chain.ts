@@ -1,4 +1,5 @@
 /** Points of a timeline, each a fence that also stands for all before it. Linux: dma-fence-chain.c. */
+import { errno } from '../../errno.js';
 import type { Kernel } from '../../kernel.js';
 import {
   DmaFence,
@@ -27,13 +28,18 @@ export class DmaFenceChain extends DmaFence {
 
   /**
    * dma_fence_chain_init(): a point `seqno` after `previous`, whose reference it takes over as that of
-   * `fence`. A point that comes no later than the one before begins a timeline of its own.
+   * `fence`. A point that comes no later than the one before begins a timeline of its own, there.
    */
   constructor(kernel: Kernel, previous: DmaFence | undefined, fence: DmaFence, seqno: number) {
     const link = previous && asDmaFenceChain(previous);
     const continues = link !== undefined && seqno > link.seqno;
     const context = continues ? link.context : dmaFenceContextAlloc(kernel);
-    super(kernel, { ops: chainOps, context, seqno, use64BitSeqno: true });
+    super(kernel, {
+      ops: chainOps,
+      context,
+      seqno: Math.max(seqno, link?.seqno ?? 0),
+      use64BitSeqno: true,
+    });
     this.fence = fence;
     this.prevSeqno = continues ? link.seqno : 0;
     this.#previous = previous;
@@ -103,19 +109,18 @@ export function asDmaFenceChain(fence: DmaFence): DmaFenceChain | undefined {
 }
 
 /**
- * dma_fence_chain_find_seqno(): the first point of a timeline that is at `seqno` or later; undefined
- * when all up to there is signalled. EINVAL (a throw) for a point that is not there yet.
+ * dma_fence_chain_find_seqno(): the first point of a timeline that is at `seqno` or later, without a
+ * reference of its own; undefined when all up to there is signalled. 0 is where the timeline stands.
+ * EINVAL for a point that is not there yet.
  */
 export function dmaFenceChainFindSeqno(fence: DmaFence, seqno: number): DmaFence | undefined {
+  if (seqno === 0) return fence;
   const chain = asDmaFenceChain(fence);
-  if (!chain || chain.seqno < seqno) return undefined;
-  let found: DmaFence | undefined = chain;
+  if (!chain || chain.seqno < seqno) throw errno('EINVAL');
   for (let at: DmaFence | undefined = chain; at; ) {
     const link: DmaFenceChain | undefined = asDmaFenceChain(at);
-    if (!link || link.context !== chain.context) break;
-    found = at;
-    if (link.prevSeqno < seqno) break;
+    if (link?.context !== chain.context || link.prevSeqno < seqno) return at;
     at = link.previous();
   }
-  return found;
+  return undefined;
 }

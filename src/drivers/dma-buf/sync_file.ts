@@ -6,6 +6,7 @@ import {
   O_CLOEXEC,
   O_RDONLY,
   offsetof,
+  POLLIN,
   SYNC_IOC_FILE_INFO,
   SYNC_IOC_MERGE,
   SYNC_IOC_SET_DEADLINE,
@@ -55,6 +56,7 @@ export class SyncFile {
       attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: 0 },
       link: () => 'anon_inode:sync_file',
     });
+    kernel.pollable++;
     this.file.f_flags = O_RDONLY;
     this.file.private_data = this;
     if (dmaFenceIsSignaled(fence)) this.#signaled();
@@ -134,7 +136,18 @@ const syncFileFops: FileOperations = {
     }
   },
 
-  release: (file) => syncFileOf(file).release(),
+  /** Readable when the fence is signalled; nothing else, ever. */
+  poll: (file) => (dmaFenceIsSignaled(syncFileOf(file).fence) ? POLLIN : 0),
+
+  pollSources(file) {
+    const { fence } = syncFileOf(file);
+    return dmaFenceIsSignaled(fence) ? [] : [fence];
+  },
+
+  release(file) {
+    file.kernel.pollable--;
+    syncFileOf(file).release();
+  },
 };
 
 function merge(syncFile: SyncFile, task: Task, arg: number): number {

@@ -1,6 +1,7 @@
 /** epoll_ctl(2) with buffers of ours. */
 import { Errno } from '../../errno.js';
 import type { File } from '../../fs/file.js';
+import { Pipe } from '../../fs/pipe.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { Companion } from '../companion.js';
@@ -8,6 +9,8 @@ import { fileOf } from './fd.js';
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const EPOLLNORM_AND_BAND = 0x3c0;
+const EPOLLRDHUP = 0x2000;
 /** struct epoll_event is packed on x86-64 alone. */
 const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
 
@@ -21,9 +24,17 @@ const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
 function epoll_ctl(call: Call): Answer {
   const [epfd, op, fd] = [call.int(0), call.int(1), call.int(2)];
   const file = fileOf(call, 2);
-  if (!file?.f_op.poll) return CONTINUE;
+  // A pipe can be waited for as it is.
+  if (!file?.f_op.poll || file.backing instanceof Pipe) return CONTINUE;
   const event = new Uint8Array(EVENT_SIZE);
-  if (op !== EPOLL_CTL_DEL) call.task.mm.read(call.arg(3), event);
+  if (op !== EPOLL_CTL_DEL) {
+    call.task.mm.read(call.arg(3), event);
+    const events = new DataView(event.buffer);
+    const wanted = events.getUint32(0, true);
+    // A buffer says neither of these; a socket does.
+    events.setUint32(0, (wanted & ~(EPOLLNORM_AND_BAND | EPOLLRDHUP)) >>> 0, true);
+    file.f_op.poll(file, wanted);
+  }
   const own = call.task.dupDescriptor(epfd);
   try {
     const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd)?.fd;

@@ -16,7 +16,7 @@ import {
 import { Errno, errno } from '../../errno.js';
 import { Wait } from '../../fs/wait_queue.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import { busyAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
+import { oursAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 
 const POLLFD_SIZE = 8;
@@ -41,14 +41,21 @@ interface Waiting {
   timeout: Timeout;
   /** The signals to be blocked meanwhile, if the call says so. */
   sigmask?: bigint | undefined;
+  /** Writes the time that is left where the caller wants it. */
+  tellLeft: (left: number) => void;
+  /**
+   * Has the machine overlook an entry of ours, for the time of one call: what it gives puts things right.
+   */
+  hide: (index: number) => () => void;
   /** Takes what there is, writes it where the caller wants it, and gives the call's result. */
-  answer: (revents: number[], left: number) => number;
+  answer: (revents: number[]) => number;
 }
 
 /** Waits for any of the entries, if one is of a file of ours that is not ready; else it is not our call. */
-function waitFor(call: Call, { entries, timeout, sigmask, answer }: Waiting): Answer {
+function waitFor(call: Call, waiting: Waiting): Answer {
+  const { entries, timeout, sigmask, tellLeft, hide, answer } = waiting;
   const { task } = call;
-  const ours = busyAmong(task, entries);
+  const ours = oursAmong(task, entries);
   if (!ours) return CONTINUE;
   const now = performance.now();
   call.deadline ??= timeout === undefined ? Number.POSITIVE_INFINITY : now + timeout;
@@ -57,10 +64,23 @@ function waitFor(call: Call, { entries, timeout, sigmask, answer }: Waiting): An
   const revents = set.revents();
   if (left === 0 || revents.some((events) => events !== 0)) {
     set.close();
-    return answer(revents, left);
+    const result = answer(revents);
+    tellLeft(left);
+    return result;
   }
-  const ms = Number.isFinite(left) ? Math.ceil(left) : undefined;
-  return new Wait(set.sources(), ms, { interrupted: Errno.ERESTARTNOHAND, sigmask });
+  const { deadline } = call;
+  return new Wait(set.sources(), Number.isFinite(left) ? Math.ceil(left) : undefined, {
+    interrupted: Errno.ERESTARTNOHAND,
+    sigmask,
+    onInterrupt: () => tellLeft(Math.max(0, deadline - performance.now())),
+    // The machine's own call has the signal handled, and finds nothing else: ours look ready to it.
+    onMasked() {
+      const shown = ours.flatMap((file, i) => (file ? [hide(i)] : []));
+      task.repair = () => {
+        for (const show of shown) show();
+      };
+    },
+  });
 }
 
 function readPollFds(call: Call): { entries: PollEntry[]; array: Uint8Array } {
@@ -80,20 +100,28 @@ function pollFds(
   call: Call,
   timeout: Timeout,
   sigmask?: bigint,
-  tell?: (left: number) => void,
+  tellLeft: (left: number) => void = () => {},
 ): Answer {
   const { entries, array } = readPollFds(call);
+  const { mm } = call.task;
+  const address = call.arg(0);
   return waitFor(call, {
     entries,
     timeout,
     sigmask,
-    answer(revents, left) {
+    tellLeft,
+    hide(index) {
+      // A negative number is none.
+      const number = array.subarray(index * POLLFD_SIZE, index * POLLFD_SIZE + 4);
+      mm.write(address + index * POLLFD_SIZE, new Uint8Array(4).fill(0xff));
+      return () => mm.write(address + index * POLLFD_SIZE, number);
+    },
+    answer(revents) {
       const view = new DataView(array.buffer);
       revents.forEach((events, i) => {
         view.setInt16(i * POLLFD_SIZE + 6, events, true);
       });
-      call.task.mm.write(call.arg(0), array);
-      tell?.(left);
+      mm.write(address, array);
       return revents.filter((events) => events !== 0).length;
     },
   });
@@ -154,7 +182,17 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: bigint)
     entries,
     timeout,
     sigmask,
-    answer(revents, left) {
+    tellLeft: tellLeft(call, 4, unit),
+    hide(index) {
+      const { fd } = entries[index] as PollEntry;
+      for (const { address, bytes } of sets) {
+        const byte = (bytes[fd >> 3] as number) & ~(1 << (fd & 7));
+        if (address !== 0) call.task.mm.write(address + (fd >> 3), Uint8Array.of(byte));
+      }
+      // Interrupted, the sets say nothing, and have to be made anew.
+      return () => {};
+    },
+    answer(revents) {
       if (revents.some((events) => events & POLLNVAL)) return -Errno.EBADF;
       let total = 0;
       for (const set of sets) {
@@ -166,24 +204,29 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: bigint)
         });
         if (set.address !== 0) call.task.mm.write(set.address, result);
       }
-      tellLeft(call, 4, unit)(left);
       return total;
     },
   });
 }
 
-/** Only where some file of ours may not be ready is it worth while to look at what a call waits for. */
+/** Only where there is a file of ours that can be waited for is it worth while to look at a call. */
+const ifAny =
+  (handler: Handler): Handler =>
+  (call) =>
+    call.task.kernel.pollable > 0 ? handler(call) : CONTINUE;
+
+/** select(2) asks for what such files say anyway: it only matters that they may not be ready. */
 const ifBusy =
   (handler: Handler): Handler =>
   (call) =>
     call.task.kernel.anyBusy() ? handler(call) : CONTINUE;
 
 export const pollCalls: Record<string, Handler> = {
-  poll: ifBusy((call) => {
+  poll: ifAny((call) => {
     const timeout = call.int(2);
     return pollFds(call, timeout < 0 ? undefined : timeout);
   }),
-  ppoll: ifBusy((call) =>
+  ppoll: ifAny((call) =>
     pollFds(
       call,
       readTimeout(call, 2, NANOSECONDS),
