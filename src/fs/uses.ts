@@ -49,21 +49,55 @@ function list(directory: string): string[] {
   }
 }
 
+/** Addresses that a mapping was made at; programs inherit them. */
+export interface AddressRange {
+  start: number;
+  end: number;
+  /** It is one mapping to the program, and several areas to the machine. */
+  pieced: boolean;
+}
+
+/**
+ * How many mappings there are, in all processes that this user may look into, of an inode at addresses
+ * where it was once mapped: an area each, as Linux counts them, but for what is made of pieces.
+ */
+export function countAreas(inode: { dev: number; ino: number }, ranges: AddressRange[]): number {
+  let count = 0;
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const seen = new Set<AddressRange>();
+    for (const start of areasOf(pid, inode)) {
+      const range = ranges.find((each) => start >= each.start && start < each.end);
+      if (!range || (range.pieced && seen.has(range))) continue;
+      seen.add(range);
+      count++;
+    }
+  }
+  return count;
+}
+
 function countMappings(pid: string, memory: Shmem): number {
+  return areasOf(pid, memory).length;
+}
+
+/** Where a process has an inode mapped. */
+function areasOf(pid: string, inode: { dev: number; ino: number }): number[] {
   let maps: string;
   try {
     maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
   } catch {
-    return 0;
+    return [];
   }
-  const dev = formatDev(memory.dev);
-  let count = 0;
+  const dev = formatDev(inode.dev);
+  const starts: number[] = [];
   for (const line of maps.split('\n')) {
     // address perms offset dev inode path
-    const [, , , lineDev, ino] = line.split(/ +/, 5);
-    if (Number(ino) === memory.ino && lineDev === dev) count++;
+    const [addresses = '', , , lineDev, ino] = line.split(/ +/, 5);
+    if (Number(ino) === inode.ino && lineDev === dev) {
+      starts.push(Number.parseInt(addresses, 16));
+    }
   }
-  return count;
+  return starts;
 }
 
 /** A st_dev as /proc/PID/maps writes it: major and minor in hexadecimal. */

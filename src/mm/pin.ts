@@ -2,6 +2,7 @@
 import { MAP_SHARED, O_ACCMODE, O_CLOEXEC, O_RDONLY, PROT_NONE } from '../../ioctl/index.js';
 import { Errno, orThrow } from '../errno.js';
 import type { ReleaseWatch } from '../fs/release.js';
+import { type AddressRange, countAreas } from '../fs/uses.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { PAGE_SIZE } from './page.js';
 import type { MappableMemory } from './shmem.js';
@@ -15,6 +16,7 @@ const stat = new Float64Array(STAT_FIELDS);
 /** A memfd of a program's, kept for as long as anything is pinned in it: one descriptor each. */
 class PinnedMemfd {
   readonly fd: number;
+  readonly dev: number;
   readonly ino: number;
   /** Bytes, when it was pinned first. */
   readonly size: number;
@@ -24,6 +26,7 @@ class PinnedMemfd {
   constructor(fd: number) {
     this.fd = fd;
     orThrow(native.fstat(fd, stat));
+    this.dev = stat[Stat.dev] as number;
     this.ino = stat[Stat.ino] as number;
     this.size = stat[Stat.size] as number;
     // A mapping that could be written through keeps F_SEAL_WRITE from being added (EBUSY).
@@ -78,6 +81,7 @@ export class Pin implements MappableMemory {
   readonly #locks = LOCKS + Math.floor(Math.random() * 2 ** 30) * LOCKS_EACH;
   #opened = 0;
   #mapped = false;
+  #ranges: AddressRange[] = [];
   /** Called with true for the first mapping, and with false when the last is gone. */
   onMapped: (mapped: boolean) => void = () => {};
 
@@ -130,11 +134,17 @@ export class Pin implements MappableMemory {
     return true;
   }
 
-  /** How many mappings there are; one that was split or inherited counts once. */
+  noteMapping(address: number, length: number, pieced: boolean): void {
+    // What is not mapped any more may be somebody else's by now.
+    if (this.#nextLock(0) < 0) this.#ranges = [];
+    const end = address + length;
+    this.#ranges = this.#ranges.filter((range) => range.end <= address || range.start >= end);
+    this.#ranges.push({ start: address, end, pieced });
+  }
+
+  /** How many mappings there are, an area each as Linux counts them. */
   get mappings(): number {
-    let count = 0;
-    for (let at = this.#nextLock(0); at >= 0; at = this.#nextLock(at + 1)) count++;
-    return count;
+    return this.#nextLock(0) < 0 ? 0 : countAreas(this.#memfd, this.#ranges);
   }
 
   #nextLock(from: number): number {

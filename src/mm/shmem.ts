@@ -19,6 +19,8 @@ export interface MappableMemory {
   readonly fd: number;
   /** A new descriptor of it, of this process and close-on-exec, for a program to map it through. */
   open(flags: number): number;
+  /** Told where a mapping made through such a descriptor is; in `pieced` ones it is but a part. */
+  noteMapping?(address: number, length: number, pieced: boolean): void;
 }
 
 /**

@@ -174,7 +174,12 @@ export class Sys implements Posix {
           piece.offset,
           piece.length,
         ]);
-        return machine.checkMapping(native.mmapPieces(new Float64Array(rows), prot));
+        const mapping = machine.checkMapping(native.mmapPieces(new Float64Array(rows), prot));
+        const address = native.addressOf(new Uint8Array(mapping));
+        for (const memory of memories) {
+          memory.noteMapping?.(address, mapping.byteLength, pieces.length > 1);
+        }
+        return mapping;
       } finally {
         for (const descriptor of opened.values()) native.close(descriptor);
       }

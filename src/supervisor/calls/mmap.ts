@@ -17,7 +17,7 @@ import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import type { MappableMemory } from '../../mm/shmem.js';
 import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
-import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { INJECTED_MMAP } from '../filter.js';
 import { injectOrRefuse } from '../inject.js';
 import { fileOf } from './fd.js';
@@ -54,7 +54,12 @@ function mapPieces(call: Call, file: File, pieces: MemoryPiece[]): Answer {
   try {
     for (const memory of memories) fds.push(memory.open(mode));
     const calls = mappingCalls(call, pieces, memories);
-    return injectOrRefuse(call, 'map this kind of buffer', calls, fds);
+    const answer = injectOrRefuse(call, 'map this kind of buffer', calls, fds);
+    if (answer === ANSWERED && call.answered >= 0) {
+      const length = pageAlign(call.arg(1));
+      for (const memory of memories) memory.noteMapping?.(call.answered, length, pieces.length > 1);
+    }
+    return answer;
   } finally {
     for (const fd of fds) native.close(fd);
   }

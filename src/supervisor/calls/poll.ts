@@ -65,7 +65,7 @@ function waitFor(call: Call, waiting: Waiting): Answer {
   if (left === 0 || revents.some((events) => events !== 0)) {
     set.close();
     const result = answer(revents);
-    tellLeft(left);
+    tellLeft(Math.max(0, call.deadline - performance.now()));
     return result;
   }
   const { deadline } = call;
