@@ -1,7 +1,12 @@
 /** Two outputs of a probe, line by line: what only the first has ("-"), and what only the second ("+"). */
 export function difference(expected: string, actual: string): string[] {
-  const a = lines(expected);
-  const b = lines(actual);
+  let [a, b] = [lines(expected), lines(actual)];
+  // The table below is as large as the product of the lengths: only for what is between the same ends.
+  const same = a.findIndex((line, i) => line !== b[i]);
+  const start = same < 0 ? a.length : same;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  [a, b] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
   // Longest common subsequence: common[i][j] is that of a from i on and b from j on.
   const common = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
   const at = (i: number, j: number) => common[i]?.[j] ?? 0;
