@@ -1,6 +1,7 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
-// node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start
+// node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start,
+//                               wake, inc, create, merge, waiters
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -167,6 +168,86 @@ const benches = {
       figure(us, ours),
       'unsupervised',
       figure(us, base),
+      'no limit',
+    );
+  },
+
+  async wake() {
+    const fences = compile('fences');
+    const [base, ours] = await inTurn(
+      7,
+      () => supervised(fences, 'eventfd', 1000),
+      () => supervised(fences, 'wake', 1000),
+    );
+    report(
+      'signal a fence to poll’s return elsewhere',
+      figure(us, ours),
+      'SYNC and an eventfd',
+      figure(us, base),
+      '1.5 ×',
+    );
+  },
+
+  async inc() {
+    const fences = compile('fences');
+    const [base, ours] = await inTurn(
+      7,
+      () => supervised(fences, 'inc', 10000, 1),
+      () => supervised(fences, 'inc', 10000, 1000),
+    );
+    report(
+      'SW_SYNC_IOC_INC, 1,000 fences pending',
+      figure(us, ours),
+      '1 pending',
+      figure(us, base),
+      '1.2 ×',
+    );
+  },
+
+  async create() {
+    const fences = compile('fences');
+    const [base, ours] = await inTurn(
+      7,
+      () => supervised(fences, 'create', 500, 100),
+      () => supervised(fences, 'create', 500, 9500),
+    );
+    report(
+      'create a fence, on a timeline with 9,500',
+      figure(us, ours),
+      'with 100',
+      figure(us, base),
+      '1.2 ×',
+    );
+  },
+
+  async merge() {
+    const fences = compile('fences');
+    const [base, ours] = await inTurn(
+      5,
+      async () => supervised(fences, 'merge', 100) / 100,
+      async () => supervised(fences, 'merge', 1000) / 1000,
+    );
+    report(
+      'merge 1,000 fences one by one: each',
+      figure(us, ours),
+      'of 100',
+      figure(us, base),
+      'no limit',
+    );
+  },
+
+  async waiters() {
+    const fences = compile('fences');
+    const [base, ours] = await inTurn(
+      5,
+      () => supervised(fences, 'waiters', 100, 0),
+      () => supervised(fences, 'waiters', 100, 1),
+    );
+    report(
+      'wake 100 processes that poll a buffer',
+      figure(ms, ours),
+      'a sync_file',
+      figure(ms, base),
       'no limit',
     );
   },
