@@ -435,6 +435,22 @@ describe('a reservation object', () => {
     expect(resv.testSignaled(DMA_RESV_USAGE_READ)).toBe(false);
   });
 
+  test('is waited for, all of a usage, and not longer than one will', async () => {
+    const kernel = testKernel();
+    const [written, read] = [makeFence(kernel), makeFence(kernel)];
+    const { resv, add } = makeResv(kernel);
+    add(written, DMA_RESV_USAGE_WRITE);
+    add(read, DMA_RESV_USAGE_READ);
+    expect(await resv.wait(DMA_RESV_USAGE_READ, 1)).toBe(false);
+    const writers = resv.wait(DMA_RESV_USAGE_WRITE);
+    const everybody = resv.wait(DMA_RESV_USAGE_READ, 10_000);
+    dmaFenceSignal(written);
+    expect(await writers).toBe(true);
+    setImmediate(() => dmaFenceSignal(read));
+    expect(await everybody).toBe(true);
+    expect(await resv.wait(DMA_RESV_USAGE_READ, 0)).toBe(true);
+  });
+
   test('keeps one fence of a context: the later, unless it is for less', () => {
     const kernel = testKernel();
     const context = dmaFenceContextAlloc(kernel);

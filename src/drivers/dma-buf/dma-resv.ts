@@ -10,6 +10,7 @@ import {
   dmaFenceContextAlloc,
   dmaFenceIsLater,
   dmaFenceIsSignaled,
+  dmaFenceWait,
 } from './dma-fence.js';
 import { DmaFenceArray } from './dma-fence-array.js';
 
@@ -138,7 +139,20 @@ export class DmaResv implements Wakeable {
     return true;
   }
 
-  /** What to wait for first, if there is anything: dma_resv_wait_timeout() looks again after each. */
+  /**
+   * dma_resv_wait_timeout(): resolves to true when there is nothing to wait for any more, to false when
+   * `timeout` milliseconds are over before that.
+   */
+  async wait(usage: DmaResvUsage, timeout?: number): Promise<boolean> {
+    const end = timeout === undefined ? undefined : performance.now() + timeout;
+    for (let next = this.nextPending(usage); next; next = this.nextPending(usage)) {
+      const left = end === undefined ? undefined : Math.max(0, end - performance.now());
+      if (!(await dmaFenceWait(next, left))) return false;
+    }
+    return true;
+  }
+
+  /** What to wait for first, if there is anything: who waits looks again after each. */
   nextPending(usage: DmaResvUsage): DmaFence | undefined {
     for (const fence of this.fences(usage)) return fence;
     return undefined;
