@@ -135,8 +135,7 @@ export class DmaResv implements Wakeable {
 
   /** dma_resv_test_signaled(): whether there is nothing to wait for. */
   testSignaled(usage: DmaResvUsage): boolean {
-    for (const _ of this.fences(usage)) return false;
-    return true;
+    return this.nextPending(usage) === undefined;
   }
 
   /**
@@ -154,8 +153,8 @@ export class DmaResv implements Wakeable {
 
   /** What to wait for first, if there is anything: who waits looks again after each. */
   nextPending(usage: DmaResvUsage): DmaFence | undefined {
-    for (const fence of this.fences(usage)) return fence;
-    return undefined;
+    return this.#entries.find((entry) => entry.usage <= usage && !dmaFenceIsSignaled(entry.fence))
+      ?.fence;
   }
 
   /** dma_resv_describe(): a line for each fence. */
