@@ -160,7 +160,7 @@ describe('DMA_BUF_SYNC_START', () => {
   });
 });
 
-/** /dev/frame: its ioctl 1 gives a buffer that a fence of this driver is on; 2 gives its sync_file. */
+/** /dev/frame gives, for ioctl 1, a buffer that the fence is on; /dev/frame-fence gives its sync_file. */
 function frameDriver(kernel: Kernel, release = () => {}) {
   const fence = new DmaFence(kernel, {
     ops: { getDriverName: () => 'frame', getTimelineName: () => 'frames', release },
