@@ -154,6 +154,12 @@ describe('run --trace', () => {
     expect(trace).not.toMatch(/"\/etc/);
   });
 
+  test('that cannot be written any more is one line, and the program goes on', () => {
+    const { status, stdout, stderr } = run('--trace=/dev/full', '--', 'ls', '/dev/dma_heap');
+    expect([status, stdout]).toEqual([0, 'system\n']);
+    expect(stderr).toBe('dmabuf-shim run: the trace cannot be written any more: /dev/full\n');
+  });
+
   test('goes to stderr without a file, with the thread where there is more than one', () => {
     const { stderr } = sh('test -c /dev/udmabuf; ls /dev/dma_heap', '--trace');
     expect(stderr).toMatch(/^\w+\(.*"\/dev\/udmabuf", .*\) = 0$/m);

@@ -71,7 +71,9 @@ function makeKernel(options: Options): Kernel {
       ...(options.fenceTimeout !== undefined && { fenceTimeout: options.fenceTimeout * 1000 }),
     });
     if (options.verbose) {
-      kernel.log.console = (record) => writeLine(2, formatRecord(record));
+      kernel.log.console = (record) => {
+        writeLine(2, formatRecord(record));
+      };
     }
     return kernel;
   } catch (error) {
@@ -90,19 +92,29 @@ async function startTracing(kernel: Kernel, trace: true | string | undefined): P
   } catch (error) {
     throw new UsageError(`cannot write the trace: ${(error as Error).message}`);
   }
-  kernel.tracer = new CallTracer({ write: (line) => writeLine(fd, line) });
+  let failed = false;
+  const write = (line: string) => {
+    if (failed || writeLine(fd, line)) return;
+    failed = true;
+    writeLine(2, `dmabuf-shim run: the trace cannot be written any more: ${trace}`);
+  };
+  kernel.tracer = new CallTracer({ write });
   return () => {
     kernel.tracer = undefined;
     if (fd !== 2) closeSync(fd);
   };
 }
 
-/** Written at once and in order with what the program writes itself. */
-function writeLine(fd: number, line: string): void {
+/**
+ * Written at once and in order with what the program writes itself; whether it could be. That nobody
+ * reads it any more, or that the disk is full, is no reason to end somebody's program.
+ */
+function writeLine(fd: number, line: string): boolean {
   try {
     writeSync(fd, `${line}\n`);
+    return true;
   } catch {
-    // Nobody reads it any more, or the disk is full: no reason to end somebody's program.
+    return false;
   }
 }
 
