@@ -116,6 +116,22 @@ describe('run', () => {
     expect(stdout).toBe('ready\nterm\n');
   });
 
+  test.each([
+    [
+      'changes nothing if nothing is left a moment later',
+      'i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done',
+      3,
+    ],
+    ['ends the wait for what the program left', 'sleep 20', null],
+  ])('a signal after the end of the program %s', async (_, last, expected) => {
+    const left = `sleep 0.2; kill -INT $0; ${last}`;
+    const script = `sh -c '${left}' $PPID >/dev/null 2>&1 & exit 3`;
+    const child = spawn(process.execPath, [main, 'run', 'sh', '-c', script]);
+    const [status, signal] = await once(child, 'exit');
+    expect(status).toBe(expected);
+    expect(signal).toBe(expected === null ? 'SIGINT' : null);
+  });
+
   describe('at a terminal', () => {
     beforeEach(needs(['script', 'bsdutils']));
 

@@ -130,16 +130,20 @@ const FORWARDED: NodeJS.Signals[] = [
 ];
 /** si_code of a signal that a process sent; the kernel itself, for a terminal, has a positive one. */
 const SI_USER = 0;
+/** A signal may reach us this much later than the program, in ms: threads here take it in their turn. */
+const LATE = 100;
 
 /** Waits for the program; the exit status, or the same death if a signal ended it. */
 async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   const signals = native.watchSignals(numbers, (signal, code) => {
-    if (gone) dieOf(signal);
+    // It ends us only if there is something left to wait for: the program may have ended of it already.
+    if (gone) late ??= setTimeout(dieOf, LATE, signal);
     else if (code <= SI_USER) child.kill(signal);
   });
   signals.unref();
   let gone = false;
+  let late: NodeJS.Timeout | undefined;
   const [status, signal] = await new Promise<[number, NodeJS.Signals | null]>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       process.stderr.write(`dmabuf-shim run: ${describe(error)}\n`);
@@ -150,6 +154,7 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   gone = true;
   // What it left running needs us still: without an answer their every open(2) would fail.
   await kernel.idle();
+  clearTimeout(late);
   if (signal !== null) dieOf(constants.signals[signal]);
   signals.close();
   return status;
