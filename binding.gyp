@@ -20,6 +20,7 @@
         "native/signals.c",
         "native/user_memory.c",
         "native/notify.c",
+        "native/rouse.c",
         "native/inject.c",
         "native/tracee.c",
         "native/system_calls.c"

@@ -74,7 +74,7 @@ const benches = {
     const [floor, client] = [compile('floor'), compile('client')];
     const [base, ours] = await inTurn(
       7,
-      () => number(floor, ['20000']),
+      () => number(floor, ['sync', '20000']),
       () => supervised(client, 'sync', 20000),
     );
     report(
@@ -113,9 +113,19 @@ const benches = {
   },
 
   async alloc() {
-    const client = compile('client');
-    const [ours] = await inTurn(7, () => supervised(client, 'alloc', 5000, 0));
-    report('supervised allocate + close, 4 KiB', figure(us, ours), '', undefined, '100 µs');
+    const [floor, client] = [compile('floor'), compile('client')];
+    const [base, ours] = await inTurn(
+      7,
+      () => number(floor, ['alloc', '5000']),
+      () => supervised(client, 'alloc', 5000, 0),
+    );
+    report(
+      'supervised allocate + close, 4 KiB',
+      figure(us, ours),
+      'C supervisor',
+      figure(us, base),
+      '100 µs',
+    );
   },
 
   async live() {

@@ -73,6 +73,8 @@
     X(notifIdValid)                                                                                \
     X(notifSetFlags)                                                                               \
     X(notifAddfd)                                                                                  \
+    /* rouse.c */                                                                                  \
+    X(rouse)                                                                                       \
     /* inject.c */                                                                                 \
     X(injectCalls)
 

@@ -15,6 +15,7 @@ struct instance {
     unsigned refs;
     void *mappings;       /* mmap.c: live mappings by address, a tsearch(3) tree */
     napi_ref watch_class; /* watch.c: the class of what watchFd gives out */
+    bool rouses;          /* rouse.c: uses its thread */
 };
 
 static inline struct instance *instance_of(napi_env env) {
@@ -112,6 +113,9 @@ int ioctl_arg(napi_env env, napi_value value, unsigned long request, void **argu
 
 /* notify.c: SECCOMP_IOCTL_NOTIF_RECV into `notif`, zeroed first; 0 or -errno. */
 int receive_notification(int listener, void *notif, size_t size);
+
+/* rouse.c: what was roused is not needed any more. */
+void rest(void);
 
 /* Throws an Error with the fields of Node's own system errors; `error` is a positive errno. */
 napi_value throw_errno(napi_env env, int error, const char *syscall);

@@ -64,6 +64,7 @@ EXPORT(notifSend) {
     if (!bytes_arg(env, argv[1], &response, &length) ||
         length < sizeof(struct seccomp_notif_resp))
         return answer(env, -EINVAL);
+    rest();
     return answer(env,
                   listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_SEND, response));
 }

@@ -177,6 +177,12 @@ export interface Native {
   ): number;
 
   /**
+   * Has an idle processor wake up, so that a program's thread which is to take a descriptor finds it
+   * running: until the next notifSend, 100 µs at most. 0, or -EAGAIN if there is no thread to be had.
+   */
+  rouse(): number;
+
+  /**
    * Lets the thread `tid`, which waits in the notification `notif`, make system calls of our choosing
    * instead of its own, and then continue as if its own had returned `results[0]`, or the first
    * failure. Answers 0, or -errno if the thread could not be seized (-EPERM: another tracer has it)

@@ -30,6 +30,8 @@ export class Call {
   answered = 0;
   /** When a call that waits for a given time is over, by performance.now(). */
   deadline: number | undefined;
+  /** Whether the caller was given a descriptor before the answer. */
+  installed = false;
   /** The thread that waits. */
   task!: RemoteTask;
 
@@ -85,6 +87,7 @@ export class Call {
 
   /** Puts a descriptor of ours into the caller's table. EMFILE when that is full. */
   addFd(fd: number, cloexec: boolean): number {
+    this.installed = true;
     return this.#addFd(fd, cloexec, 0);
   }
 

@@ -32,6 +32,7 @@ const LINGER = 50_000;
 const TURN = 5;
 /** Milliseconds between looks at the pending signals of callers that wait. */
 const SIGNAL_CHECK = 10;
+const SYS_ioctl = native.SYS.ioctl;
 /** The token of the release watch; listeners are known by their descriptors, which are never 0. */
 const RELEASES = 0;
 
@@ -69,6 +70,8 @@ export class Supervisor {
   /** Calls that wait: what looks for their signals, and who they are. */
   readonly #parked = new Map<() => void, Parked>();
   #signalTimer: NodeJS.Timeout | undefined;
+  /** Requests that have given a descriptor: their next caller will have to take one too. */
+  readonly #installing = new Set<number>();
   readonly #idle = new WaitQueue();
   /** The process that was last left alone: one line in the log is enough. */
   #left = 0;
@@ -161,6 +164,7 @@ export class Supervisor {
     if (fetch && native.notifRecv(listener, call.notif) < 0) return;
     call.listener = listener;
     call.deadline = undefined;
+    call.installed = false;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
     if (!this.#tasks.goesOn(call)) this.#kernel.releases.drain();
@@ -173,8 +177,11 @@ export class Supervisor {
 
   #answer(call: Call, resume?: () => Answer): void {
     this.#kernel.caller = call.tid;
+    const request = call.nr === SYS_ioctl ? call.uint(1) : -1;
+    if (this.#installing.has(request)) native.rouse();
     const leave = this.tracer?.enter(call, this.#names[call.nr] ?? String(call.nr));
     const answer = this.#handle(call, resume ?? this.#handlers[call.nr]);
+    if (call.installed) this.#installing.add(request);
     if (answer instanceof Wait) {
       this.#park(call, answer);
       return;

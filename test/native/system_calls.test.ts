@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -14,6 +14,7 @@ const [EPERM, ENOENT, EBADF, EAGAIN, EACCES, EFAULT, EINVAL, ENAMETOOLONG] = [
   1, 2, 9, 11, 13, 14, 22, 36,
 ];
 const PAGE = 4096;
+const SCHED_IDLE = 5;
 const MFD_ALLOW_SEALING = 2;
 const F_GETFD = 1;
 const F_ADD_SEALS = 1033;
@@ -409,4 +410,28 @@ test('raiseNofile goes as far as the limit lets it', () => {
   const before = native.raiseNofile(0);
   expect(before).toBeGreaterThan(0);
   expect(native.raiseNofile(before)).toBe(before);
+});
+
+test('what is roused rests by itself, and its thread ends with the last environment that uses it', async () => {
+  const roused = () =>
+    readdirSync('/proc/self/task').filter((tid) => {
+      // Field 41 is the policy; the name in field 2 may have blanks.
+      const stat = readFileSync(`/proc/self/task/${tid}/stat`, 'utf8');
+      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38] === String(SCHED_IDLE);
+    }).length;
+  const worker = new Worker(
+    `const { workerData: addon, parentPort } = require('node:worker_threads');
+     const native = require(addon);
+     parentPort.postMessage([native.rouse(), native.rouse()]);
+     setTimeout(() => {}, 60000);`,
+    { eval: true, workerData: addon },
+  );
+  expect(await once(worker, 'message')).toEqual([[0, 0]]);
+  await sleep(20);
+  expect(roused()).toBe(1);
+  const before = process.cpuUsage();
+  await sleep(200);
+  expect(process.cpuUsage(before).user).toBeLessThan(150_000);
+  await worker.terminate();
+  expect(roused()).toBe(0);
 });
