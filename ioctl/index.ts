@@ -1,5 +1,6 @@
 export * from './ctype.js';
 export * from './decode.js';
+export * from './dma_importer.js';
 export * from './dma-buf.js';
 export * from './dma-heap.js';
 export * from './fcntl.js';

@@ -58,7 +58,9 @@ export function errnoName(value: number): string {
 }
 
 /** Throws what a system call of the addon answered, if it is a negative errno. */
-export function orThrow(answer: number): number {
-  if (answer < 0) throw errno((names.get(-answer) ?? 'EIO') as ErrnoName);
+export function orThrow<T>(answer: T | number): T;
+export function orThrow(answer: unknown): unknown {
+  if (typeof answer === 'number' && answer < 0)
+    throw errno((names.get(-answer) ?? 'EIO') as ErrnoName);
   return answer;
 }

@@ -2,14 +2,31 @@ export {
   type DmaBuf,
   type DmaBufExportInfo,
   type DmaBufOps,
-  type DmaDataDirection,
+  dmaBufBeginCpuAccess,
+  dmaBufEndCpuAccess,
   dmaBufExport,
   dmaBufFd,
   dmaBufGet,
   dmaBufList,
+  dmaBufMmap,
   dmaBufPut,
   getDmaBuf,
 } from './drivers/dma-buf/dma-buf.js';
+export {
+  DmaBufAttachment,
+  type DmaBufAttachOps,
+  dmaBufAttach,
+  dmaBufDetach,
+  dmaBufDynamicAttach,
+  dmaBufMapAttachment,
+  dmaBufMapAttachmentUnlocked,
+  dmaBufMoveNotify,
+  dmaBufPin,
+  dmaBufUnmapAttachment,
+  dmaBufUnmapAttachmentUnlocked,
+  dmaBufUnpin,
+} from './drivers/dma-buf/dma-buf-attach.js';
+export * from './drivers/dma-buf/dma-buf-vmap.js';
 export * from './drivers/dma-buf/dma-fence.js';
 export { asDmaFenceArray, DmaFenceArray } from './drivers/dma-buf/dma-fence-array.js';
 export {
@@ -25,6 +42,20 @@ export {
   dmaHeapAdd,
 } from './drivers/dma-buf/dma-heap.js';
 export * from './drivers/dma-buf/dma-resv.js';
+export { allocateContiguous } from './drivers/dma-buf/heaps/cma_heap.js';
+export {
+  exportHeapBuffer,
+  heapBufOps,
+  type Placement,
+} from './drivers/dma-buf/heaps/heap-buffer.js';
+export { allocateScattered } from './drivers/dma-buf/heaps/system_heap.js';
+export {
+  type AttachmentLayout,
+  type BufferLayout,
+  dmaBufLayout,
+  type MappingLayout,
+  type PageRun,
+} from './drivers/dma-buf/layout.js';
 export {
   installSyncFile,
   SyncFile,
@@ -36,16 +67,24 @@ export { Errno, ErrnoError, errno } from './errno.js';
 export type { CharDevice, CharDeviceOperations } from './fs/char_dev.js';
 export type { File, FileOperations, MemoryPiece, Vma } from './fs/file.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
-export {
-  KERNEL_VERSIONS,
-  Kernel,
-  type KernelOptions,
-  type KernelVersion,
-  type SpawnProgramOptions,
-} from './kernel.js';
+export { Kernel, type KernelOptions, type SpawnProgramOptions } from './kernel.js';
+export * from './mm/dma-mapping.js';
+export type { Chunk } from './mm/page.js';
+export { GFP_DMA32, GFP_KERNEL, type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
+export * from './mm/scatterlist.js';
 export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
+export { defineModule, type KernelModule } from './module.js';
 export { SystemError } from './native.js';
 export * from './printk.js';
 export { UnsupportedMachineError } from './supervisor/spawn.js';
+export { drawLayout } from './svg/draw_layout.js';
+export type { KernelSymbols, SymbolName } from './symbols.js';
 export * from './syscall/posix.js';
 export type { Task } from './task.js';
+export {
+  FEATURES,
+  type Feature,
+  type FeatureInfo,
+  KERNEL_VERSIONS,
+  type KernelVersion,
+} from './version.js';

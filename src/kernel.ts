@@ -1,29 +1,39 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
-import { totalmem } from 'node:os';
 import { FenceWatchdog } from './drivers/dma-buf/fence_watchdog.js';
+import { SW_SYNC } from './drivers/dma-buf/sw_sync.js';
 import { initcalls } from './drivers/index.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { type File, FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
 import type { Wakeable } from './fs/wait_queue.js';
-import { PageAllocator } from './mm/page_alloc.js';
+import { StrictCoherency } from './mm/cache.js';
+import { MemMap } from './mm/mem_map.js';
+import { type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
 import { Pins } from './mm/pin.js';
+import type { StaleAccess } from './mm/stale.js';
+import { type KernelModule, Modules } from './module.js';
 import { formatRecord, KERN_ERR, KernelLog } from './printk.js';
 import { spawn } from './supervisor/spawn.js';
 import { Supervisor, type Tracer, type Waiter } from './supervisor/supervisor.js';
 import { Sys } from './syscall/sys.js';
-
-/** The Linux versions whose behaviour a kernel can have. */
-export const KERNEL_VERSIONS = ['6.1', '6.12'] as const;
-export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
+import {
+  DEFAULT_VERSION,
+  type Feature,
+  featuresOf,
+  isKernelVersion,
+  type KernelVersion,
+  NODE_FEATURES,
+  VERSION_RANGE,
+} from './version.js';
 
 export interface KernelOptions {
-  /** The Linux version to behave as; the newest by default. */
+  /** The Linux release to behave as, from 3.3 to 6.18; 6.12 by default. */
   version?: KernelVersion;
   /**
    * The device nodes to provide, by their paths below /dev (`dma_heap/system`, `udmabuf`); by default
-   * all that there are.
+   * those that the version has. `+NAME`: those, and NAME, which is not one of them. `sw_sync` is
+   * /sys/kernel/debug/sync/sw_sync, for a version without it.
    */
   devices?: readonly string[];
   /**
@@ -31,11 +41,21 @@ export interface KernelOptions {
    * it and who waits; 10,000 by default, 0 for never.
    */
   fenceTimeout?: number;
-  memory?: {
-    /** Bytes that heaps can give out in all; by default what the machine has. */
-    size?: number;
-  };
+  /** How much memory there is for buffers, and in what state. */
+  memory?: MemoryOptions;
+  /**
+   * Whether devices that are not coherent see the CPU's caches nevertheless, as on a PC ('coherent', the
+   * default), or do not ('strict'): {@link Kernel.staleAccesses} then tells what accesses went wrong.
+   */
+  coherency?: Coherency;
+  /** With 'strict', an integer: decides which lines caches write back of their own accord. */
+  coherencySeed?: number;
 }
+
+export type Coherency = 'coherent' | 'strict';
+
+/** Bytes that are set aside for /dev/dma_heap/reserved if it is asked for, and no size given. */
+const DEFAULT_CMA = 64 * 2 ** 20;
 
 export interface SpawnProgramOptions extends SpawnOptions {
   /**
@@ -60,6 +80,11 @@ export class Kernel {
   readonly charDevices = new CharDevices(this);
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;
+  /** @internal What is in each page frame. */
+  readonly memMap = new MemMap();
+  /** @internal The caches that lie between the CPU and some devices; undefined: all devices see them. */
+  cache: StrictCoherency | undefined;
+  readonly coherency: Coherency;
   readonly log = new KernelLog();
   /** @internal How many open files can be waited for, where the machine's memfd is always ready. */
   pollable = 0;
@@ -73,41 +98,77 @@ export class Kernel {
   readonly fenceWatchdog: FenceWatchdog;
   /** The way in for this process: open, ioctl, mmap, poll … */
   readonly sys: Sys;
+  readonly #features: ReadonlySet<Feature>;
+  readonly #modules = new Modules(this);
   #supervisor: Supervisor | undefined;
-  #only: ReadonlySet<string> | undefined;
+  /** The devices that are asked for by name, and whether these are to be all. */
+  readonly #named: ReadonlySet<string>;
+  readonly #onlyNamed: boolean;
+  #initializing = true;
 
   /** @throws RangeError for a version or a device that there is not. */
   constructor(options: KernelOptions = {}) {
-    this.version = options.version ?? '6.12';
-    if (!KERNEL_VERSIONS.includes(this.version)) {
-      throw new RangeError(
-        `no kernel version ${this.version}; there are ${KERNEL_VERSIONS.join(', ')}`,
-      );
+    this.version = options.version ?? DEFAULT_VERSION;
+    if (!isKernelVersion(this.version)) {
+      throw new RangeError(`no kernel version ${this.version}; there are ${VERSION_RANGE}`);
     }
-    this.memory = new PageAllocator(options.memory?.size ?? totalmem(), () => this.settle());
+    this.#features = featuresOf(this.version);
+    const devices = options.devices ?? [];
+    this.#onlyNamed = devices.some((name) => !name.startsWith('+'));
+    this.#named = new Set(devices.map((name) => name.replace(/^\+/, '')));
+    const cma = this.isNamed('dma_heap/reserved') ? DEFAULT_CMA : 0;
+    this.memory = new PageAllocator({ cma, ...options.memory }, () => this.settle());
     this.fenceWatchdog = new FenceWatchdog(this, options.fenceTimeout ?? 10_000);
     this.sys = new Sys(this);
-    this.#only = options.devices && new Set(options.devices);
+    this.coherency = options.coherency ?? 'coherent';
+    // Drivers that are made from here on look at it.
+    if (this.coherency === 'strict') {
+      this.cache = new StrictCoherency(this, options.coherencySeed ?? 0);
+    }
     for (const init of initcalls) init(this);
-    for (const name of this.#only ?? []) {
-      if (this.charDevices.get(name)) continue;
-      const names = [...this.charDevices].map((device) => device.name).join(', ');
-      throw new RangeError(`no device ${name}; there are ${names}`);
+    const names = [...this.charDevices].map((device) => device.name).concat(SW_SYNC);
+    for (const name of this.#named) {
+      if (names.includes(name)) continue;
+      throw new RangeError(`no device ${name}; there are ${names.join(', ')}`);
     }
     // What is added from here on was asked for.
-    this.#only = undefined;
+    this.#initializing = false;
   }
 
   /** cdev_add() and device_create(): a character device with its node below /dev. */
   addCharDevice(device: CharDevice): void {
-    this.charDevices.add(device, this.#only && !this.#only.has(device.name));
+    this.charDevices.add(device, this.#initializing && !this.#isWanted(device));
   }
 
-  /** Whether this kernel behaves as Linux `version` or a later one. */
-  versionAtLeast(version: string): boolean {
-    const [major = 0, minor = 0] = this.version.split('.').map(Number);
-    const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number);
-    return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  /** @internal Whether a device is asked for by its name. */
+  isNamed(name: string): boolean {
+    return this.#named.has(name);
+  }
+
+  #isWanted({ name, optional }: CharDevice): boolean {
+    if (this.isNamed(name)) return true;
+    const feature = NODE_FEATURES[name];
+    return !optional && !this.#onlyNamed && (!feature || this.has(feature));
+  }
+
+  /** Whether the Linux release that this kernel behaves as has it. */
+  has(feature: Feature): boolean {
+    return this.#features.has(feature);
+  }
+
+  /**
+   * insmod(8): resolves what a module imports, and calls its `init`, whose exceptions are passed on: then
+   * it is not loaded. The kernel log says what is wrong with it. ENOENT for a symbol that there is not, or
+   * not for its licence; EINVAL for one of a namespace that it does not import; EEXIST for a module
+   * that is loaded.
+   */
+  insmod(module: KernelModule): void {
+    this.#modules.insmod(module);
+  }
+
+  /** rmmod(8): calls its `exit`. ENOENT if it is not loaded, EBUSY if it has no `exit`. */
+  rmmod(name: string): void {
+    this.#modules.rmmod(name);
   }
 
   /** @internal Takes note of all that programs have let go of. Whoever tells what is alive asks first. */
@@ -140,6 +201,14 @@ export class Kernel {
     this.printk(KERN_ERR, `BUG: ${where}: ${detail}`);
   }
 
+  /**
+   * Accesses that went wrong because the CPU's caches and a device were not brought in step; one for each
+   * case, however often. None unless `coherency` is 'strict'.
+   */
+  get staleAccesses(): readonly StaleAccess[] {
+    return this.cache?.staleAccesses ?? [];
+  }
+
   /** The kernel log, a line a record, as dmesg(1) prints it. */
   dmesg(): string[] {
     return this.log.records.map(formatRecord);
@@ -158,7 +227,8 @@ export class Kernel {
   ): ChildProcess {
     const { exact = false, ...spawnOptions } = options;
     this.#supervisor ??= new Supervisor(this);
-    return spawn(this.#supervisor, command, args, spawnOptions, { exact });
+    const strictCoherency = this.coherency === 'strict';
+    return spawn(this.#supervisor, command, args, spawnOptions, { exact, strictCoherency });
   }
 
   /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */
@@ -179,6 +249,7 @@ export class Kernel {
   close(): void {
     this.#supervisor?.close();
     this.#supervisor = undefined;
+    this.cache?.close();
     for (const file of this.files) file.shutdown();
     this.fenceWatchdog.close();
     this.pins.close();

@@ -13,6 +13,7 @@ import {
   dmaFenceContextAlloc,
   dmaFenceSetError,
   dmaFenceSignal,
+  errno,
   type Kernel,
   miscRegister,
   syncFileCreate,
@@ -171,7 +172,13 @@ function frameDriver(kernel: Kernel, release = () => {}) {
     ioctl(_file, _request, _arg, task) {
       const dmabuf = dmaBufExport(kernel, {
         exp_name: 'frame',
-        ops: { release: () => {} },
+        ops: {
+          mapDmaBuf: () => {
+            throw errno('ENODEV');
+          },
+          unmapDmaBuf: () => {},
+          release: () => {},
+        },
         size: 4096,
         flags: O_RDWR,
       });

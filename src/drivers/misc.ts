@@ -1,5 +1,5 @@
 /** Miscellaneous character devices, major 10. Linux: drivers/char/misc.c. */
-import type { CharDeviceOperations } from '../fs/char_dev.js';
+import type { CharDevice, CharDeviceOperations } from '../fs/char_dev.js';
 import type { Kernel } from '../kernel.js';
 
 const MISC_MAJOR = 10;
@@ -7,7 +7,12 @@ const MISC_MAJOR = 10;
 const FIRST_DYNAMIC_MINOR = 127;
 
 /** misc_register(): /dev/NAME with a dynamic minor number. */
-export function miscRegister(kernel: Kernel, name: string, f_op: CharDeviceOperations): void {
+export function miscRegister(
+  kernel: Kernel,
+  name: string,
+  f_op: CharDeviceOperations,
+  { private_data, optional }: Pick<CharDevice, 'private_data' | 'optional'> = {},
+): void {
   kernel.addCharDevice({
     name,
     className: 'misc',
@@ -15,5 +20,7 @@ export function miscRegister(kernel: Kernel, name: string, f_op: CharDeviceOpera
     minor: FIRST_DYNAMIC_MINOR - kernel.charDevices.nextMinor(MISC_MAJOR),
     mode: 0o600,
     f_op,
+    private_data,
+    optional,
   });
 }

@@ -16,6 +16,8 @@ export interface CharDevice {
   /** Permission bits of the node. */
   readonly mode: number;
   readonly f_op: CharDeviceOperations;
+  /** There is a node only if somebody names it: for what Linux does not have. */
+  readonly optional?: boolean | undefined;
   /** Free for the driver: what `open` finds as its device. */
   readonly private_data?: unknown;
 }
@@ -32,6 +34,7 @@ const FIRST_DYNAMIC_MAJOR = 254;
 export class CharDevices {
   readonly #kernel: Kernel;
   readonly #byName = new Map<string, CharDevice>();
+  readonly #hidden = new Set<CharDevice>();
   readonly #majors = new Map<string, number>();
   readonly #minors = new Map<number, number>();
 
@@ -56,15 +59,15 @@ export class CharDevices {
     return minor;
   }
 
-  get(name: string): CharDevice | undefined {
-    return this.#byName.get(name);
-  }
-
   /** Makes the device, and, unless it is to be hidden, its node and its entries in /sys. */
   add(device: CharDevice, hidden = false): void {
-    if (this.#byName.has(device.name)) throw new Error(`/dev/${device.name} exists already`);
+    const known = this.#byName.get(device.name);
+    if (known && !this.#hidden.has(known)) throw new Error(`/dev/${device.name} exists already`);
     this.#byName.set(device.name, device);
-    if (hidden) return;
+    if (hidden) {
+      this.#hidden.add(device);
+      return;
+    }
     const { root } = this.#kernel;
     const [directory, base] = splitPath(device.name);
     const { className, major, minor, name, f_op, private_data } = device;
@@ -83,8 +86,14 @@ export class CharDevices {
     root.mkdir('sys/dev/char').add(`${major}:${minor}`, new Symlink(`../../${sysfs}`));
   }
 
+  /** All of them, also those without a node. */
   [Symbol.iterator](): Iterator<CharDevice> {
     return this.#byName.values();
+  }
+
+  /** Those that have a node. */
+  get visible(): CharDevice[] {
+    return [...this].filter((device) => !this.#hidden.has(device));
   }
 }
 

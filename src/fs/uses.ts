@@ -6,11 +6,14 @@ import { major, minor } from './dev_t.js';
 const AT_FDCWD = -100;
 const stat = new Float64Array(STAT_FIELDS);
 
+/** Where this process has mapped memories for the kernel's own ends, beside {@link Shmem.mapping}. */
+export const kernelMappings = new Set<number>();
+
 /**
  * How many descriptors and mappings of a memory there are, in all processes that this user may look
  * into: what Linux has as the reference count of the file. It is looked up, not kept, since whatever
- * would keep it had to see every dup, fork and close of every program. Descriptors in flight in a
- * message are not seen.
+ * would keep it had to see every dup, fork and close of every program. What the kernel has of
+ * its own is not counted, and descriptors in flight in a message are not seen.
  */
 export function countUses(memory: Shmem): number {
   let uses = 0;
@@ -21,9 +24,11 @@ export function countUses(memory: Shmem): number {
       if (native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) continue;
       if (stat[Stat.ino] === memory.ino && stat[Stat.dev] === memory.dev) uses++;
     }
-    uses += countMappings(pid, memory);
+    const areas = areasOf(pid, memory);
+    uses += areas.length;
+    if (Number(pid) === process.pid) uses -= areas.filter((at) => kernelMappings.has(at)).length;
   }
-  return uses;
+  return memory.isMapped ? uses - 1 : uses;
 }
 
 /** The processes, other than this one, that have a descriptor of an inode. */
@@ -74,10 +79,6 @@ export function countAreas(inode: { dev: number; ino: number }, ranges: AddressR
     }
   }
   return count;
-}
-
-function countMappings(pid: string, memory: Shmem): number {
-  return areasOf(pid, memory).length;
 }
 
 /** Where a process has an inode mapped. */

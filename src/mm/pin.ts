@@ -4,8 +4,9 @@ import { Errno, orThrow } from '../errno.js';
 import type { ReleaseWatch } from '../fs/release.js';
 import { type AddressRange, countAreas } from '../fs/uses.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
+import { Frames } from './frames.js';
 import { PAGE_SIZE } from './page.js';
-import type { MappableMemory } from './shmem.js';
+import { type MappableMemory, mapAll } from './shmem.js';
 
 /** Where the bytes are that descriptions lock, and how many each pin has of them. */
 const LOCKS = 2 ** 52;
@@ -14,14 +15,18 @@ const LOCKS_EACH = 2 ** 21;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** A memfd of a program's, kept for as long as anything is pinned in it: one descriptor each. */
-class PinnedMemfd {
+class PinnedMemfd implements MappableMemory {
   readonly fd: number;
   readonly dev: number;
   readonly ino: number;
   /** Bytes, when it was pinned first. */
   readonly size: number;
   readonly #mapping: ArrayBuffer | undefined;
+  #whole: ArrayBuffer | undefined;
   pins = 0;
+  /** Where its pages are, as devices see them. */
+  readonly frames = new Frames(this);
+  describe?: () => string;
 
   constructor(fd: number) {
     this.fd = fd;
@@ -34,8 +39,17 @@ class PinnedMemfd {
     if (typeof mapping !== 'number') this.#mapping = mapping;
   }
 
+  open(flags: number): number {
+    return orThrow(native.reopen(this.fd, flags | O_CLOEXEC));
+  }
+
+  bytes(): Uint8Array {
+    this.#whole ??= mapAll(this.fd, this.size);
+    return new Uint8Array(this.#whole);
+  }
+
   close(): void {
-    if (this.#mapping) native.munmap(this.#mapping);
+    for (const mapping of [this.#mapping, this.#whole]) if (mapping) native.munmap(mapping);
     native.close(this.fd);
   }
 }
@@ -101,13 +115,32 @@ export class Pin implements MappableMemory {
     return this.#memfd.ino;
   }
 
+  /** The memfd itself, which several pins may be in. */
+  get whole(): MappableMemory {
+    return this.#memfd;
+  }
+
+  /** Where the memfd's pages are. */
+  get frames(): Frames {
+    return this.#memfd.frames;
+  }
+
+  /** Says what the memfd is a part of, for the log. */
+  describeAs(describe: () => string): void {
+    this.#memfd.describe = describe;
+  }
+
   /** Bytes. */
   get size(): number {
     return this.#memfd.size;
   }
 
+  bytes(): Uint8Array {
+    return this.#memfd.bytes();
+  }
+
   open(flags: number): number {
-    const fd = orThrow(native.reopen(this.fd, flags | O_CLOEXEC));
+    const fd = this.#memfd.open(flags);
     const exclusive = (flags & O_ACCMODE) !== O_RDONLY;
     for (;;) {
       const at = this.#locks + (this.#opened++ % LOCKS_EACH);

@@ -1,4 +1,4 @@
-import { O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
 import type { ReleaseWatch } from '../fs/release.js';
@@ -19,8 +19,20 @@ export interface MappableMemory {
   readonly fd: number;
   /** A new descriptor of it, of this process and close-on-exec, for a program to map it through. */
   open(flags: number): number;
+  /**
+   * The memory itself, as the kernel sees it: what programs have mapped. Good for as long as the kernel
+   * holds the memory; an array of it is empty afterwards.
+   */
+  bytes(): Uint8Array;
+  /** What it is, for the log. */
+  describe?(): string;
   /** Told where a mapping made through such a descriptor is; in `pieced` ones it is but a part. */
   noteMapping?(address: number, length: number, pieced: boolean): void;
+}
+
+/** A mapping of a whole memfd, for the kernel. */
+export function mapAll(fd: number, size: number): ArrayBuffer {
+  return orThrow<ArrayBuffer>(native.mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
 }
 
 /**
@@ -35,7 +47,10 @@ export class Shmem implements MappableMemory, Backing {
   readonly ino: number;
   /** Bytes. */
   readonly size: number;
+  /** What it is, for the log. */
+  describe?: () => string;
   #fd: number;
+  #mapping: ArrayBuffer | undefined;
 
   /**
    * New memory of `size` bytes, zeroed. `name` is what /proc/PID/maps shows behind "/memfd:".
@@ -65,8 +80,25 @@ export class Shmem implements MappableMemory, Backing {
     return orThrow(native.reopen(this.#fd, flags | O_CLOEXEC));
   }
 
-  /** Closes the kernel's own descriptor. The memory stays as long as a program holds it. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.mapping());
+  }
+
+  /** The kernel's own mapping of it. ENOMEM. */
+  mapping(): ArrayBuffer {
+    this.#mapping ??= mapAll(this.#fd, this.size);
+    return this.#mapping;
+  }
+
+  /** Whether the kernel has it mapped: that is one of the mappings that this process has. */
+  get isMapped(): boolean {
+    return this.#mapping !== undefined;
+  }
+
+  /** Closes the kernel's own descriptor, and unmaps what it has mapped. The memory stays as long as a program holds it. */
   close(): void {
+    if (this.#mapping) native.munmap(this.#mapping);
+    this.#mapping = undefined;
     native.close(this.#fd);
     this.#fd = -1;
   }

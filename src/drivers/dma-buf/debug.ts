@@ -1,20 +1,26 @@
 /**
  * What the dma-buf core shows of its buffers: /sys/kernel/dmabuf/buffers (Linux:
- * drivers/dma-buf/dma-buf-sysfs-stats.c) and /sys/kernel/debug/dma_buf/bufinfo (dma-buf.c).
+ * drivers/dma-buf/dma-buf-sysfs-stats.c), /sys/kernel/debug/dma_buf/bufinfo (dma-buf.c), and, which
+ * Linux has not, /sys/kernel/debug/dma_buf/layout.
  */
 import { O_ACCMODE } from '../../../ioctl/index.js';
 import { Directory, DynamicDirectory, GeneratedFile, type TreeNode } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
 import { PAGE_SIZE } from '../../mm/page.js';
 import { type DmaBuf, dmaBufList } from './dma-buf.js';
+import { dmaBufLayout } from './layout.js';
 
 export function dmaBufInit(kernel: Kernel): void {
-  kernel.root
-    .mkdir('sys/kernel/dmabuf')
-    .add('buffers', new DynamicDirectory(() => bufferDirectories(kernel)));
-  kernel.root
-    .mkdir('sys/kernel/debug/dma_buf')
-    .add('bufinfo', new GeneratedFile(() => bufinfo(kernel), 0));
+  if (kernel.has('dma_buf_sysfs_stats')) {
+    kernel.root
+      .mkdir('sys/kernel/dmabuf')
+      .add('buffers', new DynamicDirectory(() => bufferDirectories(kernel)));
+  }
+  const debug = kernel.root.mkdir('sys/kernel/debug/dma_buf');
+  if (kernel.has('dma_buf_bufinfo')) {
+    debug.add('bufinfo', new GeneratedFile(() => bufinfo(kernel), 0));
+  }
+  debug.add('layout', new GeneratedFile(() => layout(kernel), 0));
 }
 
 const directories = new WeakMap<DmaBuf, Directory>();
@@ -45,7 +51,7 @@ function bufinfo(kernel: Kernel): string {
     ['size    ', 'flags   ', 'mode    ', 'count   ', 'exp_name', 'ino     ', 'name'].join('\t'),
   ];
   let total = 0;
-  for (const { size, file, fileCount, exp_name, ino, name, resv } of buffers) {
+  for (const { size, file, fileCount, exp_name, ino, name, resv, attachments } of buffers) {
     total += size;
     const columns = [
       decimal(size),
@@ -57,10 +63,18 @@ function bufinfo(kernel: Kernel): string {
       name ?? '<none>',
     ];
     lines.push(columns.join('\t'), ...resv.describe());
-    lines.push('\tAttached Devices:', 'Total 0 devices attached', '');
+    lines.push('\tAttached Devices:');
+    for (const { dev } of attachments) lines.push(`\t${dev.name}`);
+    lines.push(`Total ${attachments.size} devices attached`, '');
   }
   lines.push('', `Total ${buffers.length} objects, ${total} bytes`);
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** An array in JSON, a line a buffer. */
+function layout(kernel: Kernel): string {
+  const lines = dmaBufLayout(kernel).map((buffer) => JSON.stringify(buffer));
+  return `[${lines.join(',\n')}]\n`;
 }
 
 const decimal = (value: number) => String(value).padStart(8, '0');

@@ -29,10 +29,20 @@ import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from
 import { countUses } from '../../fs/uses.js';
 import { Wait } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
+import {
+  DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
+  DMA_TO_DEVICE,
+  type DmaDataDirection,
+} from '../../mm/dma-mapping.js';
+import type { Chunk } from '../../mm/page.js';
 import type { Pin } from '../../mm/pin.js';
-import type { Shmem } from '../../mm/shmem.js';
+import type { SgTable } from '../../mm/scatterlist.js';
+import type { MappableMemory, Shmem } from '../../mm/shmem.js';
 import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
+import { operationsAsOf } from '../../version.js';
+import { checkDetached, type DmaBufAttachment } from './dma-buf-attach.js';
 import { type DmaFence, dmaFenceGetStub } from './dma-fence.js';
 import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
 import {
@@ -42,19 +52,37 @@ import {
   type DmaResvUsage,
   dmaResvUsageRw,
 } from './dma-resv.js';
+import { operationsSince, requestsSince } from './since.js';
 import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
 
-/** Direction of a transfer, <linux/dma-direction.h>. */
-export const DMA_BIDIRECTIONAL = 0;
-export const DMA_TO_DEVICE = 1;
-export const DMA_FROM_DEVICE = 2;
-export type DmaDataDirection =
-  | typeof DMA_BIDIRECTIONAL
-  | typeof DMA_TO_DEVICE
-  | typeof DMA_FROM_DEVICE;
-
-/** What an exporter does; Linux's struct dma_buf_ops. */
+/** What an exporter does; Linux's struct dma_buf_ops. Errors are thrown. */
 export interface DmaBufOps {
+  /** Keep the mapping of an attachment until it is detached: for mappings that are dear. Not with `pin`. */
+  cache_sgt_mapping?: boolean;
+  /** Optional. A device is to have the buffer: what it needs is in `attachment.dev`. Refused by an error. */
+  attach?(dmabuf: DmaBuf, attachment: DmaBufAttachment): void;
+  detach?(dmabuf: DmaBuf, attachment: DmaBufAttachment): void;
+  /**
+   * Optional, with `unpin`: an exporter that moves its buffers when it likes (after dmaBufMoveNotify).
+   * Pinned, a buffer stays. Called with the reservation object locked.
+   */
+  pin?(attachment: DmaBufAttachment): void;
+  unpin?(attachment: DmaBufAttachment): void;
+  /**
+   * Mandatory: the buffer in the address space of the attachment's device, a mapped scatterlist. From
+   * here on to the unmapping it stays where it is, unless the importer is dynamic.
+   */
+  mapDmaBuf(attachment: DmaBufAttachment, direction: DmaDataDirection): SgTable;
+  /** Mandatory. */
+  unmapDmaBuf(attachment: DmaBufAttachment, table: SgTable, direction: DmaDataDirection): void;
+  /**
+   * Optional, and not one of Linux's: the page frames that the buffer is in, in its order, for those who
+   * want to see them; undefined while there are none.
+   */
+  frames?(dmabuf: DmaBuf): readonly Chunk[] | undefined;
+  /** Optional: the buffer's bytes for kernel code. */
+  vmap?(dmabuf: DmaBuf): Uint8Array;
+  vunmap?(dmabuf: DmaBuf, map: Uint8Array): void;
   /** Mandatory. Called once, when the last descriptor, mapping and reference are gone. */
   release(dmabuf: DmaBuf): void;
   /**
@@ -95,6 +123,12 @@ export class DmaBuf {
   name: string | undefined;
   /** The fences that are on it. */
   readonly resv: DmaResv;
+  /** The devices that it is shared with. */
+  readonly attachments = new Set<DmaBufAttachment>();
+  /** @internal Its bytes, while kernel code has them ({@link dmaBufVmap}). */
+  vmap_ptr: Uint8Array | undefined;
+  /** @internal How often they were asked for. */
+  vmapping_counter = 0;
   readonly #pins: Pin[] = [];
   readonly #polled = new Set<number>();
 
@@ -105,12 +139,17 @@ export class DmaBuf {
     this.exp_name = info.exp_name;
     this.priv = info.priv;
     this.memory = makeShmem(kernel, 'dmabuf', info.size);
+    this.memory.describe = () => this.describe();
     this.file = new File(kernel, {
       backing: this.memory,
       name: 'dmabuf',
-      f_op: dmaBufFops,
-      attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: info.size },
-      link: () => `/dmabuf:${this.name ?? ''}`,
+      f_op: operationsAsOf(kernel, dmaBufFops, operationsSince),
+      attributes: {
+        mode: constants.S_IRUSR | constants.S_IWUSR,
+        size: kernel.has('dma_buf_inode') ? info.size : 0,
+      },
+      link: () =>
+        kernel.has('dma_buf_inode') ? `/dmabuf:${this.name ?? ''}` : 'anon_inode:dmabuf',
     });
     this.resv = new DmaResv(kernel);
     this.resv.add(() => {
@@ -126,6 +165,11 @@ export class DmaBuf {
     return this.memory.ino;
   }
 
+  /** What it is, for the log. */
+  describe(): string {
+    return `dmabuf ${this.ino} (${this.exp_name}${this.name === undefined ? '' : `, ${this.name}`})`;
+  }
+
   /** The part of the buffer's own memory that a mapping shows. */
   ownPieces(vma: Vma): MemoryPiece[] {
     return [{ memory: this.memory, offset: vma.offset, length: vma.length }];
@@ -136,6 +180,7 @@ export class DmaBuf {
    * of it: a mapping of it holds the buffer as a descriptor does. It is unpinned with the buffer.
    */
   addPin(pin: Pin): void {
+    pin.describeAs(() => this.describe());
     pin.onMapped = (mapped) => {
       if (mapped) this.file.hold();
       else this.file.unhold();
@@ -155,6 +200,11 @@ export class DmaBuf {
       this.#polled.delete(event);
       this.file.unhold();
     });
+  }
+
+  /** What its bytes are in: memory of its own, or what programs have given. */
+  get contents(): readonly MappableMemory[] {
+    return this.#pins.length > 0 ? this.#pins.map((pin) => pin.whole) : [this.memory];
   }
 
   /** @internal */
@@ -189,10 +239,12 @@ function listOf(kernel: Kernel): Set<DmaBuf> {
 
 /**
  * dma_buf_export(): makes a buffer, with one reference that the caller owns until it gives it to a
- * descriptor ({@link dmaBufFd}) or drops it ({@link dmaBufPut}). EINVAL for a size that is not whole
- * pages, ENOMEM.
+ * descriptor ({@link dmaBufFd}) or drops it ({@link dmaBufPut}). EINVAL for operations that do not go
+ * together, ENOMEM.
  */
 export function dmaBufExport(kernel: Kernel, info: DmaBufExportInfo): DmaBuf {
+  const { ops } = info;
+  if (!ops.pin !== !ops.unpin || (ops.cache_sgt_mapping && ops.pin)) throw errno('EINVAL');
   const dmabuf = new DmaBuf(kernel, info);
   kernel.pollable++;
   listOf(kernel).add(dmabuf);
@@ -235,7 +287,8 @@ export function dmaBufPut(dmabuf: DmaBuf): void {
 
 /** is_dma_buf_file(): the buffer of a file, if it is one. */
 export function asDmaBuf(file: File): DmaBuf | undefined {
-  return file.f_op === dmaBufFops ? bufferOf(file) : undefined;
+  const owner = file.private_data;
+  return owner instanceof DmaBuf && owner.file === file ? owner : undefined;
 }
 
 function bufferOf(file: File): DmaBuf {
@@ -255,14 +308,13 @@ const dmaBufFops: FileOperations = {
   },
 
   mmap(file, vma) {
-    const dmabuf = bufferOf(file);
-    if (!dmabuf.ops.mmap) throw errno('EINVAL');
-    if (vma.offset + vma.length > dmabuf.size) throw errno('EINVAL');
-    return dmabuf.ops.mmap(dmabuf, vma);
+    return dmaBufMmap(bufferOf(file), vma);
   },
 
   ioctl(file, request, arg, task) {
     const dmabuf = bufferOf(file);
+    const since = requestsSince.get(request);
+    if (since && !task.kernel.has(since)) throw errno('ENOTTY');
     switch (request) {
       case DMA_BUF_IOCTL_SYNC:
         return sync(dmabuf, task, arg);
@@ -272,8 +324,7 @@ const dmaBufFops: FileOperations = {
         return importSyncFile(dmabuf, task, arg);
       case DMA_BUF_SET_NAME_A:
       case DMA_BUF_SET_NAME_B:
-        dmabuf.name = strndupUser(task.mm, arg, DMA_BUF_NAME_LEN);
-        return 0;
+        return setName(dmabuf, strndupUser(task.mm, arg, DMA_BUF_NAME_LEN));
       default:
         throw errno('ENOTTY');
     }
@@ -310,12 +361,20 @@ const dmaBufFops: FileOperations = {
     const dmabuf = bufferOf(file);
     file.kernel.pollable--;
     listOf(file.kernel).delete(dmabuf);
+    checkDetached(dmabuf);
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();
     dmabuf.resv.fini();
     file.kernel.busyFiles.delete(file);
   },
 };
+
+function setName(dmabuf: DmaBuf, name: string): number {
+  const { kernel } = dmabuf.file;
+  if (dmabuf.attachments.size > 0 && !kernel.has('DMA_BUF_SET_NAME_attached')) throw errno('EBUSY');
+  dmabuf.name = name;
+  return 0;
+}
 
 /** The argument of the SYNC at hand: made once, since no request is more frequent. */
 const syncArgument = dma_buf_sync.create();
@@ -327,16 +386,53 @@ function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
   if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
   if (Number(flags) & DMA_BUF_SYNC_END) {
-    dmabuf.ops.endCpuAccess?.(dmabuf, direction);
+    dmaBufEndCpuAccess(dmabuf, direction, task);
     return 0;
   }
-  dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
-  return waitForFences(dmabuf, dmaResvUsageRw(direction !== DMA_FROM_DEVICE));
+  dmaBufBeginCpuAccess(dmabuf, direction, task);
+  if (!task.kernel.has('DMA_BUF_IOCTL_SYNC_waits')) return 0;
+  const usage = dmaResvUsageRw(direction !== DMA_FROM_DEVICE);
+  if (!dmabuf.resv.nextPending(usage)) return 0;
+  return waitForFences(dmabuf, usage);
 }
 
+/**
+ * dma_buf_begin_cpu_access(): before kernel code reads or writes a buffer through {@link dmaBufVmap}, or
+ * `task` through its mapping; what the exporter throws. Fences on the buffer are the caller's to wait
+ * for, in the reservation object.
+ */
+export function dmaBufBeginCpuAccess(
+  dmabuf: DmaBuf,
+  direction: DmaDataDirection,
+  task?: Task,
+): void {
+  dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
+  const { cache } = dmabuf.file.kernel;
+  if (cache) for (const memory of dmabuf.contents) cache.begin(memory, direction, task);
+}
+
+/** dma_buf_end_cpu_access() */
+export function dmaBufEndCpuAccess(dmabuf: DmaBuf, direction: DmaDataDirection, task?: Task): void {
+  const { cache } = dmabuf.file.kernel;
+  if (cache) for (const memory of dmabuf.contents) cache.end(memory, direction, task);
+  dmabuf.ops.endCpuAccess?.(dmabuf, direction);
+}
+
+/** dma_buf_mmap(): the memory of a mapping that a driver makes through a node of its own. EINVAL. */
+export function dmaBufMmap(dmabuf: DmaBuf, vma: Vma): MemoryPiece[] {
+  if (!dmabuf.ops.mmap) throw errno('EINVAL');
+  if (vma.offset + vma.length > dmabuf.size) throw errno('EINVAL');
+  return dmabuf.ops.mmap(dmabuf, vma);
+}
+
+/** The rest of {@link sync} if it has to wait. */
 function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage): number | Wait {
   const pending = dmabuf.resv.nextPending(usage);
-  if (!pending) return 0;
+  if (!pending) {
+    const { cache } = dmabuf.file.kernel;
+    if (cache) for (const memory of dmabuf.contents) cache.waited(memory);
+    return 0;
+  }
   return new Wait([pending], undefined, { resume: () => waitForFences(dmabuf, usage) });
 }
 

@@ -168,7 +168,9 @@ export function dmaFenceSetError(fence: DmaFence, error: number): void {
 
 /** dma_fence_signal(): the work is over. A second time does nothing. */
 export function dmaFenceSignal(fence: DmaFence, timestamp = ktimeGet()): void {
-  if (!fence.flaggedSignaled) fence.markSignaled(timestamp);
+  if (fence.flaggedSignaled) return;
+  fence.kernel.cache?.programsGoOn();
+  fence.markSignaled(timestamp);
 }
 
 /** dma_fence_is_signaled(): whether the work is over; asks the driver if nobody has said so. */

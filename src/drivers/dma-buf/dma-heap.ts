@@ -15,7 +15,7 @@ import {
   type View,
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
-import type { CharDeviceOperations } from '../../fs/char_dev.js';
+import type { CharDevice, CharDeviceOperations } from '../../fs/char_dev.js';
 import type { Kernel } from '../../kernel.js';
 import { pageAlign } from '../../mm/page.js';
 import type { Task } from '../../task.js';
@@ -44,8 +44,12 @@ export interface DmaHeap extends DmaHeapExportInfo {
   readonly kernel: Kernel;
 }
 
-/** dma_heap_add(): a heap with its node. */
-export function dmaHeapAdd(kernel: Kernel, info: DmaHeapExportInfo): DmaHeap {
+/** dma_heap_add(): a heap with its node; `optional`: see {@link CharDevice}. */
+export function dmaHeapAdd(
+  kernel: Kernel,
+  info: DmaHeapExportInfo,
+  { optional }: Pick<CharDevice, 'optional'> = {},
+): DmaHeap {
   const heap: DmaHeap = { ...info, kernel };
   const major = kernel.charDevices.dynamicMajor('dma_heap');
   kernel.addCharDevice({
@@ -56,6 +60,7 @@ export function dmaHeapAdd(kernel: Kernel, info: DmaHeapExportInfo): DmaHeap {
     mode: 0o600,
     f_op: dmaHeapFops,
     private_data: heap,
+    optional,
   });
   return heap;
 }

@@ -68,6 +68,21 @@ export class DmaResv implements Wakeable {
     this.#reserved = 0;
   }
 
+  /** What `action` gives, done under the lock. */
+  locked<T>(action: () => T): T {
+    this.lock();
+    try {
+      return action();
+    } finally {
+      this.unlock();
+    }
+  }
+
+  /** dma_resv_assert_held() */
+  assertHeld(): void {
+    this.#check(this.#locked, 'used without the lock');
+  }
+
   /** dma_resv_reserve_fences(): room for `count` more, so that adding them cannot fail. */
   reserveFences(count: number): void {
     this.#check(this.#locked, 'reserve without the lock');

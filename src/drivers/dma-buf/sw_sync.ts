@@ -190,7 +190,7 @@ const swSyncFops: CharDeviceOperations = {
       case SW_SYNC_IOC_INC:
         return increment(timeline, copyFromUser(task.mm, arg, u32).value);
       case SW_SYNC_GET_DEADLINE:
-        if (!task.kernel.versionAtLeast('6.6')) throw errno('ENOTTY');
+        if (!task.kernel.has('SW_SYNC_GET_DEADLINE')) throw errno('ENOTTY');
         return getDeadline(task, arg);
       default:
         throw errno('ENOTTY');
@@ -256,7 +256,11 @@ function info(kernel: Kernel): string {
   return `objs:\n--------------\n${objects.join('')}fences:\n--------------\n`;
 }
 
+/** Its name for `devices`. */
+export const SW_SYNC = 'sw_sync';
+
 export function swSyncInit(kernel: Kernel): void {
+  if (!kernel.has('sw_sync') && !kernel.isNamed(SW_SYNC)) return;
   const directory = kernel.root.mkdir('sys/kernel/debug/sync');
   const path = '/sys/kernel/debug/sync/sw_sync';
   directory.add('info', new GeneratedFile(() => info(kernel), 0));

@@ -123,13 +123,14 @@ const syncFileFops: FileOperations = {
 
   ioctl(file, request, arg, task) {
     const syncFile = syncFileOf(file);
+    if (!task.kernel.has('sync_file')) throw errno('ENOTTY');
     switch (request) {
       case SYNC_IOC_MERGE:
         return merge(syncFile, task, arg);
       case SYNC_IOC_FILE_INFO:
         return fileInfo(syncFile, task, arg);
       case SYNC_IOC_SET_DEADLINE:
-        if (!task.kernel.versionAtLeast('6.6')) throw errno('ENOTTY');
+        if (!task.kernel.has('SYNC_IOC_SET_DEADLINE')) throw errno('ENOTTY');
         return setDeadline(syncFile, task, arg);
       default:
         throw errno('ENOTTY');

@@ -5,6 +5,8 @@
 import {
   O_CLOEXEC,
   O_RDWR,
+  PROT_READ,
+  PROT_WRITE,
   UDMABUF_CREATE,
   UDMABUF_CREATE_LIST,
   UDMABUF_FLAGS_CLOEXEC,
@@ -13,13 +15,24 @@ import {
   udmabuf_create_list,
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
-import { errno } from '../../errno.js';
+import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { MemoryPiece, Vma } from '../../fs/file.js';
 import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
-import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
+import {
+  Device,
+  DMA_BIDIRECTIONAL,
+  DMA_BIT_MASK,
+  type DmaDataDirection,
+  dmaMapSgtable,
+  dmaSyncSgtableForCpu,
+  dmaSyncSgtableForDevice,
+  dmaUnmapSgtable,
+} from '../../mm/dma-mapping.js';
+import { type Chunk, PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import type { Pin } from '../../mm/pin.js';
+import { type SgTable, sgAllocTableFromPages } from '../../mm/scatterlist.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Task } from '../../task.js';
@@ -54,7 +67,11 @@ interface Item {
 }
 
 export function udmabufInit(kernel: Kernel): void {
-  miscRegister(kernel, 'udmabuf', udmabufFops);
+  // What it has to keep in step for its importers is what a device that does not snoop sees.
+  const dma_coherent = kernel.cache === undefined;
+  const device = new Device(kernel, { name: 'udmabuf', dma_mask: DMA_BIT_MASK(64), dma_coherent });
+  miscRegister(kernel, 'udmabuf', udmabufFops, { private_data: device });
+  if (!kernel.has('udmabuf_parameters')) return;
   const directory = kernel.root.mkdir('sys/module/udmabuf/parameters');
   for (const [name, value] of Object.entries(parameters)) {
     directory.add(name, new GeneratedFile(() => `${value}\n`, PAGE_SIZE));
@@ -66,11 +83,12 @@ const udmabufFops: CharDeviceOperations = {
 
   ioctls: udmabuf_ioctls,
 
-  ioctl(_file, request, arg, task) {
+  ioctl(file, request, arg, task) {
+    const device = file.private_data as Device;
     switch (request) {
       case UDMABUF_CREATE: {
         const { memfd, flags, offset, size } = copyFromUser(task.mm, arg, udmabuf_create);
-        return create(task, flags, [{ memfd, offset, size }]);
+        return create(task, device, flags, [{ memfd, offset, size }]);
       }
       case UDMABUF_CREATE_LIST: {
         const head = copyFromUser(task.mm, arg, udmabuf_create_list);
@@ -81,7 +99,7 @@ const udmabufFops: CharDeviceOperations = {
           const { memfd, offset, size } = copyFromUser(task.mm, at, udmabuf_create_item);
           items.push({ memfd, offset, size });
         }
-        return create(task, head.flags, items);
+        return create(task, device, head.flags, items);
       }
       default:
         throw errno('ENOTTY');
@@ -89,7 +107,7 @@ const udmabufFops: CharDeviceOperations = {
   },
 };
 
-function create(task: Task, flags: number, items: Item[]): number {
+function create(task: Task, device: Device, flags: number, items: Item[]): number {
   const limit = BigInt(parameters.size_limit_mb) * 1024n * 1024n;
   let size = 0n;
   for (const item of items) {
@@ -100,7 +118,7 @@ function create(task: Task, flags: number, items: Item[]): number {
   if (size === 0n) throw errno('EINVAL');
 
   const pins = new Map<number, Pin>();
-  const pieces: MemoryPiece[] = [];
+  const pieces: Piece[] = [];
   let dmabuf: DmaBuf;
   try {
     for (const item of items) {
@@ -112,7 +130,7 @@ function create(task: Task, flags: number, items: Item[]): number {
       ops: udmabufOps,
       size: Number(size),
       flags: O_RDWR,
-      priv: pieces,
+      priv: new Udmabuf(device, pieces),
     });
   } catch (error) {
     for (const each of pins.values()) each.unpin();
@@ -146,14 +164,15 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
   if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
     throw errno('EINVAL');
   }
-  // Linux 6.1 only looks at the sum of the sizes.
-  if (item.size === 0n && task.kernel.versionAtLeast('6.12')) throw errno('EINVAL');
-  // Linux 6.1 counts whole pages.
-  const size = task.kernel.versionAtLeast('6.12') ? memory.size : pageAlign(memory.size);
+  const pinsFolios = task.kernel.has('udmabuf_pin_folios');
+  // Before, only the sum of the sizes counts …
+  if (item.size === 0n && pinsFolios) throw errno('EINVAL');
+  // … the memfd's size is taken in whole pages …
+  const size = pinsFolios ? memory.size : pageAlign(memory.size);
   if (item.offset + item.size > BigInt(size)) {
-    // Linux 6.1 runs into the page cache's limit before it compares with the size.
+    // … and the page cache's limit comes before it.
     const beyondAllFiles = item.offset > MAX_LFS_FILESIZE;
-    throw errno(beyondAllFiles && !task.kernel.versionAtLeast('6.12') ? 'EFBIG' : 'EINVAL');
+    throw errno(beyondAllFiles && !pinsFolios ? 'EFBIG' : 'EINVAL');
   }
   return memory;
 }
@@ -167,27 +186,116 @@ function openForPin(task: Task, fd: number): number {
   }
 }
 
-/** The buffers that the CPU has accessed. */
-const begun = new WeakSet<DmaBuf>();
+interface Piece extends MemoryPiece {
+  memory: Pin;
+}
+
+/** struct udmabuf */
+class Udmabuf {
+  readonly device: Device;
+  readonly pieces: readonly Piece[];
+  /** Mapped for the device itself, from the CPU's first access on. */
+  table: SgTable | undefined;
+  #frames: Uint32Array | undefined;
+
+  constructor(device: Device, pieces: readonly Piece[]) {
+    this.device = device;
+    this.pieces = pieces;
+  }
+
+  /** get_sg_table(): all of it, mapped for a device. ENOMEM, or what the mapping fails with. */
+  map(device: Device, direction: DmaDataDirection): SgTable {
+    const frames = this.#getFrames();
+    const table = sgAllocTableFromPages(frames, 0, frames.length * PAGE_SIZE);
+    dmaMapSgtable(device, table, direction);
+    return table;
+  }
+
+  /** Where the pages are, if a device has asked. */
+  get frames(): Chunk[] | undefined {
+    return this.#frames && Array.from(this.#frames, (pfn) => ({ pfn, count: 1 }));
+  }
+
+  /** Where the pages are: found out for the first device. */
+  #getFrames(): Uint32Array {
+    if (this.#frames) return this.#frames;
+    const { kernel } = this.device;
+    const bytes = this.pieces.reduce((sum, { length }) => sum + length, 0);
+    const frames = new Uint32Array(bytes / PAGE_SIZE);
+    let at = 0;
+    for (const [i, { memory, offset, length }] of this.pieces.entries()) {
+      try {
+        memory.frames.get(kernel, offset / PAGE_SIZE, length / PAGE_SIZE, frames, at);
+      } catch (error) {
+        this.#putFrames(this.pieces.slice(0, i));
+        throw error;
+      }
+      at += length / PAGE_SIZE;
+    }
+    this.#frames = frames;
+    return frames;
+  }
+
+  #putFrames(pieces: readonly Piece[]): void {
+    for (const { memory, offset, length } of pieces) {
+      memory.frames.put(this.device.kernel, offset / PAGE_SIZE, length / PAGE_SIZE);
+    }
+  }
+
+  release(): void {
+    if (this.table) dmaUnmapSgtable(this.device, this.table, DMA_BIDIRECTIONAL);
+    if (this.#frames) this.#putFrames(this.pieces);
+  }
+}
+
+const bufferOf = (dmabuf: DmaBuf) => dmabuf.priv as Udmabuf;
 
 const udmabufOps: DmaBufOps = {
+  mapDmaBuf: ({ dmabuf, dev }, direction) => bufferOf(dmabuf).map(dev, direction),
+
+  unmapDmaBuf: ({ dev }, table, direction) => dmaUnmapSgtable(dev, table, direction),
+
+  frames: (dmabuf) => bufferOf(dmabuf).frames,
+
   mmap(dmabuf, vma) {
     if (!vma.shared) throw errno('EINVAL');
-    return cut(dmabuf.priv as MemoryPiece[], vma);
+    return cut(bufferOf(dmabuf).pieces, vma);
   },
-  // Linux maps the pages for the device at the first START, and refuses an END before that.
-  beginCpuAccess(dmabuf) {
-    begun.add(dmabuf);
+
+  vmap(dmabuf) {
+    const pieces = bufferOf(dmabuf).pieces.flatMap(({ memory, offset, length }) => [
+      memory.fd,
+      offset,
+      length,
+    ]);
+    const mapping = native.mmapPieces(new Float64Array(pieces), PROT_READ | PROT_WRITE);
+    return new Uint8Array(orThrow<ArrayBuffer>(mapping));
   },
-  endCpuAccess(dmabuf) {
-    if (!begun.has(dmabuf)) throw errno('EINVAL');
+
+  vunmap(_dmabuf, map) {
+    native.munmap(map.buffer as ArrayBuffer);
   },
+
+  beginCpuAccess(dmabuf, direction) {
+    if (!dmabuf.file.kernel.has('udmabuf_cpu_access')) return;
+    const buffer = bufferOf(dmabuf);
+    if (buffer.table) dmaSyncSgtableForCpu(buffer.device, buffer.table, direction);
+    else buffer.table = buffer.map(buffer.device, direction);
+  },
+
+  endCpuAccess(dmabuf, direction) {
+    if (!dmabuf.file.kernel.has('udmabuf_cpu_access')) return;
+    const { device, table } = bufferOf(dmabuf);
+    if (!table) throw errno('EINVAL');
+    dmaSyncSgtableForDevice(device, table, direction);
+  },
+
   // The core unpins the memfds.
-  release() {},
+  release: (dmabuf) => bufferOf(dmabuf).release(),
 };
 
 /** The part of a list of pieces that a mapping shows. */
-function cut(pieces: MemoryPiece[], vma: Vma): MemoryPiece[] {
+function cut(pieces: readonly MemoryPiece[], vma: Vma): MemoryPiece[] {
   const result: MemoryPiece[] = [];
   let start = 0;
   for (const piece of pieces) {

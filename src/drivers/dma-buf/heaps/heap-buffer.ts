@@ -1,0 +1,141 @@
+/**
+ * Buffers of page frames that the kernel has given: what the system heap and the CMA heap have in
+ * common. The bytes are in the buffer's memfd; the frames say where they are for devices.
+ */
+import type { Kernel } from '../../../kernel.js';
+import {
+  type Device,
+  type DmaDataDirection,
+  dmaMapSgtable,
+  dmaSyncSgtableForCpu,
+  dmaSyncSgtableForDevice,
+  dmaUnmapSgtable,
+} from '../../../mm/dma-mapping.js';
+import { type Chunk, PAGE_SIZE } from '../../../mm/page.js';
+import { type SgTable, sgDupTable } from '../../../mm/scatterlist.js';
+import { type DmaBuf, type DmaBufOps, dmaBufExport } from '../dma-buf.js';
+
+/** Where a buffer lies, and how to let go of that. */
+export interface Placement {
+  readonly chunks: readonly Chunk[];
+  /** The scatterlist of all of it, not mapped. ENOMEM. */
+  table(): SgTable;
+  free(): void;
+}
+
+/** What a buffer's `priv` is: the attachments that the SYNC of programs concerns, too. */
+export class HeapBuffer {
+  readonly placement: Placement;
+  readonly attachments = new Set<HeapAttachment>();
+  #table: SgTable | undefined;
+
+  constructor(placement: Placement) {
+    this.placement = placement;
+  }
+
+  /** Made for the first device. */
+  get table(): SgTable {
+    this.#table ??= this.placement.table();
+    return this.#table;
+  }
+}
+
+interface HeapAttachment {
+  dev: Device;
+  table: SgTable;
+  mapped: DmaDataDirection | undefined;
+}
+
+const bufferOf = (dmabuf: DmaBuf) => dmabuf.priv as HeapBuffer;
+
+export const heapBufOps: DmaBufOps = {
+  attach(dmabuf, attachment) {
+    const buffer = bufferOf(dmabuf);
+    const own = { dev: attachment.dev, table: sgDupTable(buffer.table), mapped: undefined };
+    buffer.attachments.add(own);
+    attachment.priv = own;
+  },
+
+  detach(dmabuf, attachment) {
+    bufferOf(dmabuf).attachments.delete(attachment.priv as HeapAttachment);
+  },
+
+  mapDmaBuf(attachment, direction) {
+    const own = attachment.priv as HeapAttachment;
+    dmaMapSgtable(attachment.dev, own.table, direction);
+    own.mapped = direction;
+    return own.table;
+  },
+
+  unmapDmaBuf(attachment, table, direction) {
+    (attachment.priv as HeapAttachment).mapped = undefined;
+    dmaUnmapSgtable(attachment.dev, table, direction);
+  },
+
+  beginCpuAccess(dmabuf, direction) {
+    for (const { dev, table, mapped } of bufferOf(dmabuf).attachments) {
+      if (mapped !== undefined) dmaSyncSgtableForCpu(dev, table, direction);
+    }
+  },
+
+  endCpuAccess(dmabuf, direction) {
+    for (const { dev, table, mapped } of bufferOf(dmabuf).attachments) {
+      if (mapped !== undefined) dmaSyncSgtableForDevice(dev, table, direction);
+    }
+  },
+
+  frames: (dmabuf) => bufferOf(dmabuf).placement.chunks,
+
+  mmap: (dmabuf, vma) => dmabuf.ownPieces(vma),
+
+  vmap: (dmabuf) => dmabuf.memory.bytes(),
+
+  release(dmabuf) {
+    const { placement } = bufferOf(dmabuf);
+    forgetFrames(dmabuf.file.kernel, placement);
+    placement.free();
+  },
+};
+
+/** Exports a buffer that lies in `placement`, which is freed with it, or if that fails. ENOMEM. */
+export function exportHeapBuffer(
+  kernel: Kernel,
+  placement: Placement,
+  info: { exp_name: string; ops: DmaBufOps; size: number; flags: number },
+): DmaBuf {
+  let dmabuf: DmaBuf;
+  try {
+    dmabuf = dmaBufExport(kernel, { ...info, priv: new HeapBuffer(placement) });
+  } catch (error) {
+    placement.free();
+    throw error;
+  }
+  layFrames(dmabuf, placement);
+  return dmabuf;
+}
+
+/** Tells what bytes are in the frames of a placement: the buffer's, in order. */
+export function layFrames(dmabuf: DmaBuf, { chunks }: Placement): void {
+  let offset = 0;
+  for (const { pfn, count } of chunks) {
+    dmabuf.file.kernel.memMap.set(pfn, count, dmabuf.memory, offset);
+    offset += count * PAGE_SIZE;
+  }
+}
+
+export function forgetFrames(kernel: Kernel, { chunks }: Placement): void {
+  for (const { pfn, count } of chunks) kernel.memMap.clear(pfn, count);
+}
+
+/** The frames of a placement, one by one. */
+export function framesOf({ chunks }: Placement): Uint32Array {
+  const frames = new Uint32Array(chunks.reduce((sum, { count }) => sum + count, 0));
+  let at = 0;
+  for (const { pfn, count } of chunks) {
+    for (let i = 0; i < count; i++) frames[at++] = pfn + i;
+  }
+  return frames;
+}
+
+/** Bytes of a chunk. */
+export const bytesOf = ({ count }: Chunk) => count * PAGE_SIZE;
