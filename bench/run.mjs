@@ -1,7 +1,7 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
 // node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start,
-//                               wake, inc, create, merge, waiters
+//                               wake, inc, create, merge, waiters, iommu, copy
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,7 @@ import {
 } from '../dist/ioctl/index.js';
 import { Kernel } from '../dist/src/index.js';
 import * as posix from '../dist/src/posix.js';
+import { dmaBenches } from './dma.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const cli = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
@@ -261,6 +262,8 @@ const benches = {
       'no limit',
     );
   },
+
+  ...dmaBenches({ inTurn, report, figure, ms, timed }),
 
   async start() {
     const wall = (args) => () => {

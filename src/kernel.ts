@@ -114,7 +114,9 @@ export class Kernel {
     }
     this.#features = featuresOf(this.version);
     const devices = options.devices ?? [];
-    this.#onlyNamed = devices.some((name) => !name.startsWith('+'));
+    this.#onlyNamed =
+      options.devices !== undefined &&
+      (devices.length === 0 || devices.some((name) => !name.startsWith('+')));
     this.#named = new Set(devices.map((name) => name.replace(/^\+/, '')));
     const cma = this.isNamed('dma_heap/reserved') ? DEFAULT_CMA : 0;
     this.memory = new PageAllocator({ cma, ...options.memory }, () => this.settle());

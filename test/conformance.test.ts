@@ -7,10 +7,9 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { KERNEL_VERSIONS, type KernelVersion } from '../src/index.js';
 import { difference } from './differences.js';
 import { LINKAGES, type Linkage, needsCompiler, probe } from './programs.js';
-import { expectNothingLeft, run } from './run.js';
+import { expectNothingLeft, RECORDED_VERSIONS, type RecordedVersion, run } from './run.js';
 
 const EQUAL = ['heap', 'udmabuf', 'dmabuf', 'sync'];
 const LISTED = [
@@ -28,11 +27,11 @@ function fixture(path: string): string {
   return fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
 }
 
-function recording(version: KernelVersion, name: string): string {
+function recording(version: RecordedVersion, name: string): string {
   return readFileSync(fixture(`recordings/${version}/${name}.txt`), 'latin1');
 }
 
-function listed(version: KernelVersion, name: string): string[] {
+function listed(version: RecordedVersion, name: string): string[] {
   const path = fixture(`differences/${version}/${name}.diff`);
   return existsSync(path) ? readFileSync(path, 'latin1').split('\n').slice(0, -1) : [];
 }
@@ -50,13 +49,17 @@ function marked(list: string[], found: string[]): string[] {
   return [...lines, ...marks];
 }
 
-function list(version: KernelVersion, name: string, lines: string[]): void {
+function list(version: RecordedVersion, name: string, lines: string[]): void {
   const path = fixture(`differences/${version}/${name}.diff`);
   if (lines.length === 0) rmSync(path, { force: true });
   else writeFileSync(path, `${lines.join('\n')}\n`);
 }
 
-async function expectListed(version: KernelVersion, linkage: Linkage, name: string): Promise<void> {
+async function expectListed(
+  version: RecordedVersion,
+  linkage: Linkage,
+  name: string,
+): Promise<void> {
   const { kernel, ...ended } = await run({ version }, probe(name, linkage), [], {
     exact: true,
     encoding: 'latin1',
@@ -72,7 +75,7 @@ async function expectListed(version: KernelVersion, linkage: Linkage, name: stri
 
 beforeEach(needsCompiler);
 
-describe.each(KERNEL_VERSIONS)('as Linux %s', (version) => {
+describe.each(RECORDED_VERSIONS)('as Linux %s', (version) => {
   describe.each(LINKAGES)('%s', (linkage) => {
     test.each(EQUAL)('%s: every line is the real kernel’s', async (name) => {
       const { kernel, ...ended } = await run({ version }, probe(name, linkage), [], {
@@ -94,7 +97,7 @@ describe.each(KERNEL_VERSIONS)('as Linux %s', (version) => {
 });
 
 describe('as all of them', () => {
-  const kinds = KERNEL_VERSIONS.flatMap((version) =>
+  const kinds = RECORDED_VERSIONS.flatMap((version) =>
     LINKAGES.map((linkage) => [version, linkage] as const),
   );
   test.each(SLOW)(

@@ -4,6 +4,10 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { dmaBufList, Kernel, type KernelOptions, type SpawnProgramOptions } from '../src/index.js';
 
+/** The releases that fixtures/recordings has. */
+export const RECORDED_VERSIONS = ['6.1', '6.12'] as const;
+export type RecordedVersion = (typeof RECORDED_VERSIONS)[number];
+
 export interface Run {
   status: number | null;
   signal: NodeJS.Signals | null;

@@ -6,7 +6,7 @@ import { UsageError } from './usage.js';
 const USAGE = `Usage: dmabuf-shim ls [--kernel VERSION]
 
 Lists the device nodes that programs see, a line each: the name as --devices takes it, the device
-number, and the path.
+number, and the path. VERSION is a Linux release, 3.3 to 6.18 (6.12).
 `;
 
 export function ls(args: string[]): number {
@@ -16,7 +16,7 @@ export function ls(args: string[]): number {
     return 0;
   }
   using kernel = new Kernel(kernelVersion(values.kernel));
-  for (const { name, major, minor } of kernel.charDevices) {
+  for (const { name, major, minor } of kernel.charDevices.visible) {
     process.stdout.write(`${name.padEnd(20)} ${`${major}:${minor}`.padEnd(8)} /dev/${name}\n`);
   }
   return 0;

@@ -40,7 +40,10 @@ export function fdinfo(file: File, path: string): string {
   const { node } = file.attributes;
   const lines = read(path)
     .replace(FLAGS, (_, flags) => `flags:\t0${ofOurs(file, Number.parseInt(flags, 8)).toString(8)}`)
-    .replace(/^ino:.*$/m, (line) => (node ? `ino:\t${node.ino}` : line))
+    .replace(/^ino:.*\n/m, (line) => {
+      if (!file.kernel.has('fdinfo_ino')) return '';
+      return node ? `ino:\t${node.ino}\n` : line;
+    })
     // Our own marks on the description are not the program's.
     .replace(/^lock:.*\n/gm, '');
   return lines + (file.f_op.showFdinfo?.(file) ?? '');

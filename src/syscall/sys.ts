@@ -131,11 +131,13 @@ export class Sys implements Posix {
     const op = file.f_op.ioctl;
     if (!op) throw errno('ENOTTY');
     const value = machine.argumentBytes(argument);
-    if (value instanceof Uint8Array) {
-      this.#task.mm = new ArgumentMemory(value);
-      return op.call(file.f_op, file, request >>> 0, ArgumentMemory.ADDRESS, this.#task);
+    if (value instanceof Uint8Array) this.#task.mm = new ArgumentMemory(value);
+    const arg = value instanceof Uint8Array ? ArgumentMemory.ADDRESS : Number(value ?? 0);
+    try {
+      return op.call(file.f_op, file, request >>> 0, arg, this.#task);
+    } finally {
+      this.#kernel.cache?.programsGoOn();
     }
-    return op.call(file.f_op, file, request >>> 0, Number(value ?? 0), this.#task);
   }
 
   async #ioctlAsync(fd: number, request: number, argument: Argument): Promise<number> {
@@ -161,6 +163,20 @@ export class Sys implements Posix {
   mmap(length: number, prot: number, flags: number, fd: number, offset = 0): ArrayBuffer {
     const file = this.#task.fget(fd);
     if (!file) return machine.mmap(length, prot, flags, fd, offset);
+    this.#kernel.cache?.mapping(process.pid, 0, length, flags);
+    const mapping = this.#mmap(file, length, prot, flags, fd, offset);
+    this.#kernel.cache?.noteOwnMapping(mapping);
+    return mapping;
+  }
+
+  #mmap(
+    file: File,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): ArrayBuffer {
     const pieces = attempt('mmap', () => mmapFile(file, { length, prot, flags, offset }));
     if (isOwnMemory(file, pieces, offset)) return machine.mmap(length, prot, flags, fd, offset);
     return attempt('mmap', () => {
@@ -188,6 +204,7 @@ export class Sys implements Posix {
 
   /** @see Posix.munmap */
   munmap(mapping: ArrayBuffer): void {
+    this.#kernel.cache?.leavingOwn(mapping);
     machine.munmap(mapping);
     this.#kernel.releases.drain();
   }

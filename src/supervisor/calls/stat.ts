@@ -19,6 +19,7 @@ const TMPFS_MAGIC = 0x01021994;
 const SYSFS_MAGIC = 0x62656572;
 const DEBUGFS_MAGIC = 0x64626720;
 const DMA_BUF_MAGIC = 0x444d4142;
+const ANON_INODE_FS_MAGIC = 0x09041934;
 
 type Pack = (fields: Float64Array) => Uint8Array;
 
@@ -130,7 +131,10 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   /** f_type of dma-bufs and of directories of ours. Descriptors of nodes are on tmpfs anyway. */
   function fileSystemOf(call: Call): number | undefined {
     const file = call.task.fget(call.int(0));
-    if (file) return asDmaBuf(file) && DMA_BUF_MAGIC;
+    if (file) {
+      const magic = kernel.has('dma_buf_inode') ? DMA_BUF_MAGIC : ANON_INODE_FS_MAGIC;
+      return asDmaBuf(file) && magic;
+    }
     if (!shadows.used) return undefined;
     const path = shadows.pathOf(call.task.linkOf(call.int(0)) ?? '');
     if (path === undefined) return undefined;

@@ -1,0 +1,87 @@
+// What devices do with memory: figures for run.mjs.
+import { O_RDWR } from '../dist/ioctl/index.js';
+import {
+  allocateScattered,
+  Device,
+  DMA_BIDIRECTIONAL,
+  DMA_BIT_MASK,
+  dmaBufPut,
+  dmaMapSgtable,
+  dmaUnmapSgtable,
+  exportHeapBuffer,
+  heapBufOps,
+  Kernel,
+} from '../dist/src/index.js';
+
+const SIZE = 32 * 1024 * 1024;
+
+/** A kernel whose free page frames are all single ones. */
+const fragmented = () => new Kernel({ memory: { size: 4 * SIZE, fragmentation: 1 } });
+
+/** A buffer of 32 MiB, and the scatterlist of its 8192 frames. */
+function allocate(kernel) {
+  const placement = allocateScattered(kernel.memory, SIZE);
+  const info = { exp_name: 'bench', ops: heapBufOps, size: SIZE, flags: O_RDWR };
+  return { dmabuf: exportHeapBuffer(kernel, placement, info), table: placement.table() };
+}
+
+/** The figures, made with what run.mjs measures and prints with. */
+export function dmaBenches({ inTurn, report, figure, ms, timed }) {
+  return {
+    async iommu() {
+      const kernel = fragmented();
+      const { dmabuf, table } = allocate(kernel);
+      const mapAndUnmap = (init) => {
+        const device = new Device(kernel, { name: 'bench', ...init });
+        return () =>
+          timed(20, () => {
+            dmaMapSgtable(device, table, DMA_BIDIRECTIONAL);
+            dmaUnmapSgtable(device, table, DMA_BIDIRECTIONAL);
+          });
+      };
+      const [base, ours] = await inTurn(
+        7,
+        mapAndUnmap({ dma_mask: DMA_BIT_MASK(64) }),
+        mapAndUnmap({ iommu: true }),
+      );
+      dmaBufPut(dmabuf);
+      kernel.close();
+      report(
+        'map + unmap 32 MiB in single pages, IOMMU',
+        figure(ms, ours),
+        'directly',
+        figure(ms, base),
+        '2 ms',
+      );
+    },
+
+    async copy() {
+      const kernel = fragmented();
+      const device = new Device(kernel, { name: 'bench', iommu: true });
+      const buffers = [allocate(kernel), allocate(kernel)];
+      const [from, to] = buffers.map(({ dmabuf, table }) => {
+        dmaMapSgtable(device, table, DMA_BIDIRECTIONAL);
+        const bytes = dmabuf.memory.bytes();
+        return { address: table.dma_address[0], bytes: Buffer.from(bytes.buffer, 0, SIZE) };
+      });
+      from.bytes.fill(1);
+      const [base, ours] = await inTurn(
+        7,
+        () => timed(10, () => from.bytes.copy(to.bytes)),
+        () => timed(10, () => device.copy(to.address, from.address, SIZE)),
+      );
+      for (const { dmabuf, table } of buffers) {
+        dmaUnmapSgtable(device, table, DMA_BIDIRECTIONAL);
+        dmaBufPut(dmabuf);
+      }
+      kernel.close();
+      report(
+        'a device copies 32 MiB in single pages',
+        figure(ms, ours),
+        'Buffer.copy',
+        figure(ms, base),
+        '1.5 ×',
+      );
+    },
+  };
+}
