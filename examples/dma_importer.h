@@ -31,7 +31,7 @@
 struct dma_importer_setup {
 	char name[DMA_IMPORTER_NAME_LEN]; /* in: name of the device; empty: dma_importer.N */
 	__u64 dma_mask; /* in: the highest address that it can reach; 0: 32 bits */
-	__u64 segment_boundary_mask; /* in: no segment crosses a multiple of it + 1; 0: 32 bits */
+	__u64 segment_boundary_mask; /* in: no segment crosses a multiple of it + 1; 0: no limit */
 	__u32 max_segment_size; /* in: bytes a segment at most; 0: 64 KiB */
 	__u32 max_segments; /* in: entries a scatterlist at most, 1: contiguous memory; 0: no limit */
 	__u32 flags; /* in: DMA_IMPORTER_IOMMU, DMA_IMPORTER_NONCOHERENT, DMA_IMPORTER_NO_SWIOTLB */

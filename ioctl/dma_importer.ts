@@ -28,7 +28,7 @@ export const DMA_IMPORTER_NO_SWIOTLB = 1 << 2;
 export const dma_importer_setup = struct('dma_importer_setup', {
   name: doc(charArray(DMA_IMPORTER_NAME_LEN), 'in: name of the device; empty: dma_importer.N'),
   dma_mask: doc(u64, 'in: the highest address that it can reach; 0: 32 bits'),
-  segment_boundary_mask: doc(u64, 'in: no segment crosses a multiple of it + 1; 0: 32 bits'),
+  segment_boundary_mask: doc(u64, 'in: no segment crosses a multiple of it + 1; 0: no limit'),
   max_segment_size: doc(u32, 'in: bytes a segment at most; 0: 64 KiB'),
   max_segments: doc(u32, 'in: entries a scatterlist at most, 1: contiguous memory; 0: no limit'),
   flags: field(u32, {

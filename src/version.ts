@@ -221,7 +221,14 @@ export const FEATURES = {
     since: '6.6',
     source: '70e67aaec2f4 ("dma-buf/sw_sync: Add fence deadline support")',
   },
-  /** A udmabuf takes memfds by the byte; before that by whole pages, and items of no size. */
+  /** Kernel code can have the bytes of a udmabuf. */
+  udmabuf_vmap: {
+    since: '6.2',
+    source:
+      '"udmabuf: add vmap and vunmap methods to udmabuf_ops"; not in the recordings of 6.1, in those of 6.12',
+  },
+  /** A udmabuf takes memfds by the byte; before that by whole pages, and items of no size. Its
+   *  scatterlist has an entry a page; before that one for each run of neighbours. */
   udmabuf_pin_folios: {
     since: '6.11',
     source: 'c6a3194c05e7 ("udmabuf: pin the pages using memfd_pin_folios() API")',

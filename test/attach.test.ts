@@ -79,12 +79,12 @@ test('attach, map, unmap, detach: the exporter is asked each, in order', () => {
   const dev = device('a');
   const { attachment, table } = map(dmabuf, dev);
   expect(dmabuf.attachments.size).toBe(1);
-  expect(attachment.mapped.size).toBe(1);
+  expect(attachment.mapped.length).toBe(1);
   dmaBufUnmapAttachmentUnlocked(attachment, table, DMA_TO_DEVICE);
   dmaBufDetach(dmabuf, attachment);
   dmaBufPut(dmabuf);
   expect(calls).toEqual(['attach a', 'map a 1', 'unmap a 1', 'detach a', 'release']);
-  expect([dmabuf.attachments.size, attachment.mapped.size]).toEqual([0, 0]);
+  expect([dmabuf.attachments.size, attachment.mapped.length]).toEqual([0, 0]);
   expect(kernel.dmesg()).toEqual([]);
 });
 
@@ -195,7 +195,7 @@ describe('failures leave nothing', () => {
     const attachment = dmaBufAttach(dmabuf, device('a'));
     failing.add('map a 1');
     expect(() => dmaBufMapAttachmentUnlocked(attachment, DMA_TO_DEVICE)).toThrow(code('ENOMEM'));
-    expect(attachment.mapped.size).toBe(0);
+    expect(attachment.mapped.length).toBe(0);
     expect(() => dmaBufVmapUnlocked(dmabuf)).toThrow(code('ENOMEM'));
     expect(dmabuf.vmapping_counter).toBe(0);
     dmabuf.resv.locked(() => {});

@@ -350,7 +350,7 @@ test('bufinfo lists who is attached', () => {
   const text = Buffer.alloc(4096);
   const length = native.read(info, text);
   expect(text.toString('latin1', 0, length)).toContain(
-    '\tAttached Devices:\n\tcamera\n\tgpu\nTotal 2 devices attached\n\n',
+    '\tAttached Devices:\n\tgpu\n\tcamera\nTotal 2 devices attached\n\n',
   );
   kernel.sys.close(info);
 });

@@ -28,7 +28,7 @@ export interface DeviceInit {
   dma_mask?: number;
   /** The same for memory that is allocated for it; by default as `dma_mask`. */
   coherent_dma_mask?: number;
-  /** By default 64 KiB, 32 bits, and any number. */
+  /** By default 64 KiB, no boundary, and any number. */
   dma_parms?: Partial<DeviceDmaParameters>;
   /** Whether it sees what is in the CPU's caches; true by default. */
   dma_coherent?: boolean;
@@ -65,6 +65,8 @@ type VisitRun = (
   length: number,
 ) => void;
 
+/** dma_get_seg_boundary() of a device that has none: as large as addresses get. */
+const NO_BOUNDARY = 2 ** 64 - 1;
 /** How many of the mappings that were undone last are remembered, to explain faults. */
 const REMEMBERED = 8;
 /** Faults of a device that are logged, one by one. */
@@ -133,7 +135,7 @@ export class Device {
     this.coherent_dma_mask = init.coherent_dma_mask ?? this.dma_mask;
     this.dma_parms = {
       max_segment_size: 64 * 1024,
-      segment_boundary_mask: 0xffffffff,
+      segment_boundary_mask: NO_BOUNDARY,
       max_segments: Number.POSITIVE_INFINITY,
       ...init.dma_parms,
     };

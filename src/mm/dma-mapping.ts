@@ -144,15 +144,15 @@ export function dmaSetSegBoundary(dev: Device, mask: number): void {
   dev.dma_parms.segment_boundary_mask = mask;
 }
 
-/** dma_set_mask(): the highest address that the device can reach. EIO for less than 24 bits. */
+/** dma_set_mask(): the highest address that the device can reach. EIO for less than 24 bits without an IOMMU. */
 export function dmaSetMask(dev: Device, mask: number): void {
-  if (mask < LEAST_MASK) throw errno('EIO');
+  if (!dev.iommu && mask < LEAST_MASK) throw errno('EIO');
   dev.dma_mask = mask;
 }
 
 /** dma_set_coherent_mask(): the same for memory that is allocated for the device. EIO. */
 export function dmaSetCoherentMask(dev: Device, mask: number): void {
-  if (mask < LEAST_MASK) throw errno('EIO');
+  if (!dev.iommu && mask < LEAST_MASK) throw errno('EIO');
   dev.coherent_dma_mask = mask;
 }
 

@@ -155,7 +155,9 @@ function finalise(
     const inPage = (sgt.offset[i] as number) & (PAGE_SIZE - 1);
     const length = sgt.length[i] as number;
     const start = starts[i] as number;
-    const joins = current > 0 && inPage === 0 && current + length <= longest;
+    // Linux subtracts without a sign: an entry that is too long by itself gets company.
+    const fits = (longest - current) >>> 0 >= length;
+    const joins = current > 0 && inPage === 0 && fits;
     if (joins && modulo(base + start, window) !== 0) {
       current += length;
     } else {

@@ -59,15 +59,20 @@ export class Swiotlb implements MappableMemory {
    * swiotlb_tbl_map_single(): where `size` bytes from `address` on are bounced through, at the same offset
    * in a page. The bytes are copied in for every direction, and whatever DMA_ATTR_SKIP_CPU_SYNC says: a
    * device that writes part of them must neither uncover what was in the pool nor lose the rest.
-   * Undefined, and the kernel log says why, when that cannot be had: it is more than 256 KiB, the
-   * pool is full, or the device cannot reach the pool either.
+   * Undefined, and the kernel log says why, when that cannot be had: it is more than 256 KiB or
+   * than what the device takes between two boundaries, the pool is full, or the device cannot reach the pool either.
    */
   map(dev: Device, address: number, size: number): number | undefined {
     const inPage = address % PAGE_SIZE;
     const inSlot = inPage % IO_TLB_SIZE;
     const count = Math.ceil((inSlot + size) / IO_TLB_SIZE);
     const failed = this.#kernel.memory.failNext?.('swiotlb') ?? false;
-    const slot = failed ? -1 : this.#find(count, Math.floor(inPage / IO_TLB_SIZE));
+    const longest = Math.min(
+      IO_TLB_SEGSIZE,
+      (dev.dma_parms.segment_boundary_mask + 1) / IO_TLB_SIZE,
+    );
+    const slot =
+      failed || count > longest ? -1 : this.#find(count, Math.floor(inPage / IO_TLB_SIZE));
     if (slot < 0) {
       const slots = `total ${SLOTS} (slots), used ${this.used} (slots)`;
       this.#kernel.printk(

@@ -56,10 +56,9 @@ describe('segments', () => {
     ]);
   });
 
-  test('an entry that is longer than a segment may be is left as it is', () => {
+  test('an entry that is longer than a segment may be stays whole, and has all that follow join it', () => {
     expect(segmentsOf({ max_segment_size: 8192 }, [LOW, 4 * PAGE], [LOW + 8, PAGE])).toEqual([
-      [0xffff8000, 16384],
-      [0xffffc000, 4096],
+      [0xffff8000, 20480],
     ]);
   });
 

@@ -152,6 +152,19 @@ describe('where', () => {
     expect(dev.mappings).toBe(2);
   });
 
+  test('what is in a row is within 256 KiB of the pool', () => {
+    const { dev } = setUp();
+    const [first] = map(dev, DMA_TO_DEVICE, [HIGH, 32 * KiB]);
+    map(dev, DMA_TO_DEVICE, [HIGH, 32 * KiB]);
+    const [third] = map(dev, DMA_TO_DEVICE, [HIGH, 192 * KiB]);
+    dmaUnmapSgtable(dev, first, DMA_TO_DEVICE);
+    dmaUnmapSgtable(dev, third, DMA_TO_DEVICE);
+    // 224 KiB are free in the first 256, but not in a row.
+    expect(map(dev, DMA_TO_DEVICE, [HIGH, 200 * KiB])[1]).toBe(POOL + 256 * KiB);
+    expect(map(dev, DMA_TO_DEVICE, [HIGH, 192 * KiB])[1]).toBe(POOL + 64 * KiB);
+    expect(map(dev, DMA_TO_DEVICE, [HIGH, 32 * KiB])[1]).toBe(POOL);
+  });
+
   test('64 MiB is all there is: EIO, and the log says so; what was taken for it is given back', () => {
     const { kernel, dev } = setUp();
     const entries = Array.from({ length: 256 }, (_, i): Entry => [HIGH + i * 64, 256 * KiB]);

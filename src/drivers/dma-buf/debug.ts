@@ -64,7 +64,7 @@ function bufinfo(kernel: Kernel): string {
     ];
     lines.push(columns.join('\t'), ...resv.describe());
     lines.push('\tAttached Devices:');
-    for (const { dev } of attachments) lines.push(`\t${dev.name}`);
+    for (const { dev } of [...attachments].reverse()) lines.push(`\t${dev.name}`);
     lines.push(`Total ${attachments.size} devices attached`, '');
   }
   lines.push('', `Total ${buffers.length} objects, ${total} bytes`);

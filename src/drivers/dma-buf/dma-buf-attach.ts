@@ -36,8 +36,8 @@ export class DmaBufAttachment {
   sgt: SgTable | undefined;
   /** Direction of {@link sgt}. */
   dir: DmaDataDirection = DMA_BIDIRECTIONAL;
-  /** What the importer has mapped and not unmapped, and in which direction. */
-  readonly mapped = new Map<SgTable, DmaDataDirection>();
+  /** What the importer has mapped and not unmapped; some exporters give the same table again. */
+  readonly mapped: { readonly table: SgTable; readonly direction: DmaDataDirection }[] = [];
   /** What it has pinned and not unpinned. */
   pins = 0;
 
@@ -120,7 +120,7 @@ export function dmaBufDetach(dmabuf: DmaBuf, attachment: DmaBufAttachment): void
     warn(dmabuf, 'dma_buf_detach', `${attachment.dev.name} is not attached`);
     return;
   }
-  if (attachment.mapped.size > 0) {
+  if (attachment.mapped.length > 0) {
     warn(dmabuf, 'dma_buf_detach', `${attachment.dev.name} is detached while it has it mapped`);
   }
   if (attachment.pins > 0) {
@@ -190,7 +190,7 @@ export function dmaBufMapAttachment(
     attachment.sgt = table;
     attachment.dir = direction;
   } else {
-    attachment.mapped.set(table, direction);
+    attachment.mapped.push({ table, direction });
   }
   return table;
 }
@@ -204,10 +204,12 @@ export function dmaBufUnmapAttachment(
   const { dmabuf } = attachment;
   assertHeld(attachment);
   if (attachment.sgt === table) return;
-  if (!attachment.mapped.delete(table)) {
+  const at = attachment.mapped.findLastIndex((mapping) => mapping.table === table);
+  if (at < 0) {
     warn(dmabuf, 'dma_buf_unmap_attachment', `${attachment.dev.name} has not mapped it`);
     return;
   }
+  attachment.mapped.splice(at, 1);
   dmabuf.ops.unmapDmaBuf(attachment, table, direction);
 }
 

@@ -95,7 +95,7 @@ function pagesOf(kernel: Kernel, dmabuf: DmaBuf): PageRun[] | null {
 
 function mappedFrames({ attachments, size }: DmaBuf): Chunk[] | undefined {
   for (const attachment of attachments) {
-    for (const [table] of tablesOf(attachment)) {
+    for (const { table } of tablesOf(attachment)) {
       const whole = [...forEachSgtableSg(table)].every(({ offset }) => offset % PAGE_SIZE === 0);
       const chunks = Array.from(forEachSgtablePage(table), (pfn) => ({ pfn, count: 1 }));
       if (whole && chunks.length === size / PAGE_SIZE) return chunks;
@@ -106,7 +106,7 @@ function mappedFrames({ attachments, size }: DmaBuf): Chunk[] | undefined {
 
 /** The mapping that is kept as long as the attachment, and those that the importer has made. */
 function tablesOf({ sgt, dir, mapped }: DmaBufAttachment) {
-  return [...(sgt ? [[sgt, dir] as const] : []), ...mapped];
+  return [...(sgt ? [{ table: sgt, direction: dir }] : []), ...mapped];
 }
 
 function attachmentLayout(attachment: DmaBufAttachment): AttachmentLayout {
@@ -125,7 +125,7 @@ function attachmentLayout(attachment: DmaBufAttachment): AttachmentLayout {
     max_segments: Number.isFinite(max_segments) ? max_segments : null,
     dynamic: importer_ops !== undefined,
     pins: pins + always,
-    mappings: tablesOf(attachment).map(([table, direction]) => ({
+    mappings: tablesOf(attachment).map(({ table, direction }) => ({
       direction: dir2name(direction),
       orig_nents: table.orig_nents,
       nents: table.nents,

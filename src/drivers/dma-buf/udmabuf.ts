@@ -22,6 +22,7 @@ import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
 import type { Kernel } from '../../kernel.js';
 import {
   Device,
+  DMA_ATTR_SKIP_CPU_SYNC,
   DMA_BIDIRECTIONAL,
   DMA_BIT_MASK,
   type DmaDataDirection,
@@ -32,7 +33,12 @@ import {
 } from '../../mm/dma-mapping.js';
 import { type Chunk, PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import type { Pin } from '../../mm/pin.js';
-import { type SgTable, sgAllocTableFromPages } from '../../mm/scatterlist.js';
+import {
+  type SgTable,
+  sgAllocTable,
+  sgAllocTableFromPages,
+  sgSetPage,
+} from '../../mm/scatterlist.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Task } from '../../task.js';
@@ -190,6 +196,15 @@ interface Piece extends MemoryPiece {
   memory: Pin;
 }
 
+function makeTable(kernel: Kernel, frames: Uint32Array): SgTable {
+  if (!kernel.has('udmabuf_pin_folios')) {
+    return sgAllocTableFromPages(frames, 0, frames.length * PAGE_SIZE);
+  }
+  const table = sgAllocTable(frames.length);
+  for (const [i, frame] of frames.entries()) sgSetPage(table, i, frame, PAGE_SIZE, 0);
+  return table;
+}
+
 /** struct udmabuf */
 class Udmabuf {
   readonly device: Device;
@@ -206,7 +221,7 @@ class Udmabuf {
   /** get_sg_table(): all of it, mapped for a device. ENOMEM, or what the mapping fails with. */
   map(device: Device, direction: DmaDataDirection): SgTable {
     const frames = this.#getFrames();
-    const table = sgAllocTableFromPages(frames, 0, frames.length * PAGE_SIZE);
+    const table = makeTable(this.device.kernel, frames);
     dmaMapSgtable(device, table, direction);
     return table;
   }
@@ -251,9 +266,13 @@ class Udmabuf {
 const bufferOf = (dmabuf: DmaBuf) => dmabuf.priv as Udmabuf;
 
 const udmabufOps: DmaBufOps = {
+  cache_sgt_mapping: true,
+
   mapDmaBuf: ({ dmabuf, dev }, direction) => bufferOf(dmabuf).map(dev, direction),
 
-  unmapDmaBuf: ({ dev }, table, direction) => dmaUnmapSgtable(dev, table, direction),
+  // Kept until the detaching, and then what a device has written to a bounce buffer is lost.
+  unmapDmaBuf: ({ dev }, table, direction) =>
+    dmaUnmapSgtable(dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC),
 
   frames: (dmabuf) => bufferOf(dmabuf).frames,
 
@@ -263,6 +282,7 @@ const udmabufOps: DmaBufOps = {
   },
 
   vmap(dmabuf) {
+    if (!dmabuf.file.kernel.has('udmabuf_vmap')) throw errno('EINVAL');
     const pieces = bufferOf(dmabuf).pieces.flatMap(({ memory, offset, length }) => [
       memory.fd,
       offset,

@@ -95,7 +95,7 @@ function setup(file: File, task: Task, arg: number): number {
   if (max_segment_size !== 0 && max_segment_size < PAGE_SIZE) throw errno('EINVAL');
   for (const mask of [dma_mask, segment_boundary_mask]) {
     if (mask & (mask + 1n)) throw errno('EINVAL');
-    if (mask !== 0n && mask < PAGE_SIZE) throw errno('EINVAL');
+    if (mask !== 0n && mask + 1n < PAGE_SIZE) throw errno('EINVAL');
   }
   if (file.private_data) throw errno('EBUSY');
   const number = devices.get(kernel) ?? 0;

@@ -2,11 +2,12 @@
  * The CMA heap: memory in one piece, from the area that is set aside for it.
  * Linux: drivers/dma-buf/heaps/cma_heap.c.
  */
-import { errno } from '../../../errno.js';
+import { ErrnoError, errno } from '../../../errno.js';
 import type { Kernel } from '../../../kernel.js';
 import { PAGE_SIZE } from '../../../mm/page.js';
 import type { PageAllocator } from '../../../mm/page_alloc.js';
 import { sgAllocTableFromPages } from '../../../mm/scatterlist.js';
+import type { DmaBufOps } from '../dma-buf.js';
 import { dmaHeapAdd } from '../dma-heap.js';
 import { bytesOf, exportHeapBuffer, framesOf, heapBufOps, type Placement } from './heap-buffer.js';
 
@@ -29,6 +30,19 @@ export function allocateContiguous(memory: PageAllocator, size: number): Placeme
   return placement;
 }
 
+const cmaHeapBufOps: DmaBufOps = {
+  ...heapBufOps,
+
+  // Whatever is in the way, this heap calls it a lack of memory.
+  mapDmaBuf(attachment, direction) {
+    try {
+      return heapBufOps.mapDmaBuf(attachment, direction);
+    } catch (error) {
+      throw error instanceof ErrnoError ? errno('ENOMEM') : error;
+    }
+  },
+};
+
 /** /dev/dma_heap/reserved, if there is an area. */
 export function cmaHeapInit(kernel: Kernel): void {
   if (kernel.memory.meminfo().CmaTotal === 0) return;
@@ -39,7 +53,7 @@ export function cmaHeapInit(kernel: Kernel): void {
         const placement = allocateContiguous(kernel.memory, size);
         return exportHeapBuffer(kernel, placement, {
           exp_name: 'reserved',
-          ops: heapBufOps,
+          ops: cmaHeapBufOps,
           size,
           flags,
         });
