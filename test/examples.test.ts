@@ -1,5 +1,6 @@
 /** The programs in examples/ do what examples/README.md says of them; filter.c is in demo.test.ts. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test } from 'vitest';
@@ -39,4 +40,43 @@ test('driver.mjs: the ioctl is back before the work is done, which succeeds once
     'the buffer is readable: "chalk.", status -28',
     '',
   ]);
+});
+
+test('flow.mjs: memory is chosen late, and moved; what the camera wrote is what the display shows', () => {
+  const file = join(inject('programs'), 'flow.svg');
+  expect(output(process.execPath, example('flow.mjs'), '--svg', file)).toBe(`\
+the heap: export, fd; memory is chosen when it is known who needs it
+  buffer   no memory yet                 references 1
+camera: get, attach
+  buffer   no memory yet                 references 2
+  camera   attached                      pins 0
+camera: map_attachment; scattered will do, behind an IOMMU
+  buffer   Normal: 0x100210+16, 8 more   references 2
+  camera   0xfffe0000, nents 9 -> 1      pins 0
+camera: DMA; display: get, attach
+  buffer   Normal: 0x100210+16, 8 more   references 3
+  camera   0xfffe0000, nents 9 -> 1      pins 0
+  display  attached                      pins 0
+display: pin, map_attachment; it needs one piece: the buffer moves, the camera lets go
+  buffer   CMA: 0xbf800+24               references 3
+  camera   attached                      pins 0
+  display  0xbf800000, nents 1 -> 1      pins 1
+camera: map_attachment, to where the buffer is now
+  buffer   CMA: 0xbf800+24               references 3
+  camera   0xfffe0000, nents 1 -> 1      pins 0
+  display  0xbf800000, nents 1 -> 1      pins 1
+display: DMA; it shows the camera's picture: true
+both: unmap_attachment; display: unpin
+  buffer   CMA: 0xbf800+24               references 3
+  camera   attached                      pins 0
+  display  attached                      pins 0
+both: detach, put
+  buffer   CMA: 0xbf800+24               references 1
+the program: close
+  buffer   gone
+`);
+  // Only the inode number is another one each time.
+  const drawing = (path: string) =>
+    readFileSync(path, 'utf8').replaceAll(/dmabuf \d+/g, 'dmabuf N');
+  expect(drawing(file)).toBe(drawing(example('buffer.svg')));
 });

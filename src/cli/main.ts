@@ -6,6 +6,7 @@ const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
 
   run [options] -- PROGRAM [arguments]   run a program that sees /dev/dma_heap, /dev/udmabuf …
   ls                                     list the device nodes that there are
+  bufinfo [--svg]                        show the buffers that programs share; draw where they are
   doctor                                 say whether this machine can run programs, and what to do if not
   demo [picture.png]                     camera, filter and display share frames of a picture
 
@@ -19,6 +20,7 @@ type Command = (args: string[]) => number | Promise<number>;
 const commands: Record<string, () => Promise<Command>> = {
   run: async () => (await import('./run.js')).run,
   ls: async () => (await import('./ls.js')).ls,
+  bufinfo: async () => (await import('./bufinfo.js')).bufinfo,
   doctor: async () => (await import('./doctor.js')).doctor,
   demo: async () => (await import('./demo.js')).demo,
 };

@@ -1,7 +1,7 @@
 /**
  * What the dma-buf core shows of its buffers: /sys/kernel/dmabuf/buffers (Linux:
  * drivers/dma-buf/dma-buf-sysfs-stats.c), /sys/kernel/debug/dma_buf/bufinfo (dma-buf.c), and, which
- * Linux has not, /sys/kernel/debug/dma_buf/layout.
+ * Linux has not, /sys/kernel/debug/dmabuf-shim/layout.
  */
 import { O_ACCMODE } from '../../../ioctl/index.js';
 import { Directory, DynamicDirectory, GeneratedFile, type TreeNode } from '../../fs/tree.js';
@@ -16,11 +16,10 @@ export function dmaBufInit(kernel: Kernel): void {
       .mkdir('sys/kernel/dmabuf')
       .add('buffers', new DynamicDirectory(() => bufferDirectories(kernel)));
   }
-  const debug = kernel.root.mkdir('sys/kernel/debug/dma_buf');
-  if (kernel.has('dma_buf_bufinfo')) {
-    debug.add('bufinfo', new GeneratedFile(() => bufinfo(kernel), 0));
-  }
-  debug.add('layout', new GeneratedFile(() => layout(kernel), 0));
+  const debug = kernel.root.mkdir('sys/kernel/debug');
+  const file = (text: (kernel: Kernel) => string) => new GeneratedFile(() => text(kernel), 0);
+  if (kernel.has('dma_buf_bufinfo')) debug.mkdir('dma_buf').add('bufinfo', file(bufinfo));
+  debug.mkdir('dmabuf-shim').add('layout', file(layout));
 }
 
 const directories = new WeakMap<DmaBuf, Directory>();

@@ -1,6 +1,6 @@
 /**
  * Where buffers are: the page frames of each, and what its devices see of them. Linux shows neither; this
- * is what /sys/kernel/debug/dma_buf/layout has, and what drawings of buffers are made from.
+ * is what /sys/kernel/debug/dmabuf-shim/layout has, and what drawings of buffers are made from.
  */
 import type { Kernel } from '../../kernel.js';
 import { dir2name } from '../../mm/dma-direction.js';
