@@ -5,6 +5,8 @@ import {
   Device,
   DMA_BIDIRECTIONAL,
   DMA_BIT_MASK,
+  dmaBufAttach,
+  dmaBufDetach,
   dmaBufPut,
   dmaMapSgtable,
   dmaUnmapSgtable,
@@ -26,7 +28,7 @@ function allocate(kernel) {
 }
 
 /** The figures, made with what run.mjs measures and prints with. */
-export function dmaBenches({ inTurn, report, figure, ms, timed }) {
+export function dmaBenches({ inTurn, report, figure, ms, us, timed }) {
   return {
     async iommu() {
       const kernel = fragmented();
@@ -52,6 +54,32 @@ export function dmaBenches({ inTurn, report, figure, ms, timed }) {
         'directly',
         figure(ms, base),
         '2 ms',
+      );
+    },
+
+    async attach() {
+      const kernel = new Kernel();
+      const placement = allocateScattered(kernel.memory, 4096);
+      const info = { exp_name: 'bench', ops: heapBufOps, size: 4096, flags: O_RDWR };
+      const dmabuf = exportHeapBuffer(kernel, placement, info);
+      const device = new Device(kernel, { name: 'bench' });
+      const held = [];
+      /** With so many others on the buffer. */
+      const attachAndDetach = (others) => () => {
+        while (held.length < others) held.push(dmaBufAttach(dmabuf, device));
+        while (held.length > others) dmaBufDetach(dmabuf, held.pop());
+        return timed(20000, () => dmaBufDetach(dmabuf, dmaBufAttach(dmabuf, device)));
+      };
+      const [base, ours] = await inTurn(7, attachAndDetach(10), attachAndDetach(10000));
+      attachAndDetach(0)();
+      dmaBufPut(dmabuf);
+      kernel.close();
+      report(
+        'attach + detach, 10,000 attachments',
+        figure(us, ours),
+        'with 10',
+        figure(us, base),
+        '1.2 ×',
       );
     },
 

@@ -1,7 +1,7 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
 // node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start,
-//                               wake, inc, create, merge, waiters, iommu, copy
+//                               wake, inc, create, merge, waiters, iommu, attach, copy
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -263,7 +263,7 @@ const benches = {
     );
   },
 
-  ...dmaBenches({ inTurn, report, figure, ms, timed }),
+  ...dmaBenches({ inTurn, report, figure, ms, us, timed }),
 
   async start() {
     const wall = (args) => () => {

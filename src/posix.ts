@@ -19,6 +19,14 @@ export * from './syscall/posix.js';
 const F_DUPFD_CLOEXEC = 1030;
 const ENOTSUP = 95;
 
+/**
+ * The address of the first byte of an array, for the fields of structs that are pointers. It is good for
+ * as long as the array is in use.
+ */
+export function addressOf(bytes: Uint8Array): bigint {
+  return BigInt(native.addressOf(bytes));
+}
+
 /** The bytes of an ioctl's argument, if it has any. */
 export function argumentBytes(argument: Argument): Uint8Array | number | bigint | null {
   if (argument === null || typeof argument === 'number' || typeof argument === 'bigint') {

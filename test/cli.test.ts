@@ -58,13 +58,16 @@ describe('run', () => {
 
   test.each([
     [['--bogus', 'true'], /no option --bogus/],
-    [['--kernel', '2.6', 'true'], /no kernel version "2.6"; there are 6\.1, 6\.12/],
+    [['--kernel', '2.6', 'true'], /no kernel version "2\.6"; there are 3\.3 to 6\.18\n/],
+    [['--kernel=6.19', 'true'], /no kernel version "6\.19"; there are 3\.3 to 6\.18\n/],
     [['--kernel'], /--kernel takes a value/],
     [['--exact=yes', 'true'], /--exact takes no value/],
     [
       ['--devices', 'dri/card7', 'true'],
-      /no device dri\/card7; there are dma_heap\/system, udmabuf/,
+      /no device dri\/card7; there are dma_heap\/system, .*udmabuf/,
     ],
+    [['--memory', 'bits=3', 'true'], /--memory takes size=, .*, not "bits=3"/],
+    [['--memory', 'fragmentation=2', 'true'], /memory\.fragmentation is 2/],
     [['--trace=/no/such/dir/x', 'true'], /cannot write the trace/],
     [[], /no program given/],
   ])('%j is a usage error in one line', (args, message) => {
@@ -79,6 +82,14 @@ describe('run', () => {
       /cannot access '\/dev\/dma_heap'.*\n\/dev\/udmabuf\n/,
     );
     expect(sh('ls /dev/dma_heap', '--devices=/dev/dma_heap/system').stdout).toBe('system\n');
+    const more = ['--devices', '+/dev/dma_importer,+dma_heap/reserved', '--memory', 'cma=16M'];
+    expect(sh('ls /dev/dma_importer /dev/dma_heap', ...more).stdout).toBe(
+      '/dev/dma_importer\n\n/dev/dma_heap:\nreserved\nsystem\n',
+    );
+    expect(sh('ls /dev/dma_heap 2>&1', '--kernel', '5.5').stdout).toMatch(/cannot access/);
+    expect(sh('ls /dev/dma_heap', '--kernel=5.5', '--devices=dma_heap/system').stdout).toBe(
+      'system\n',
+    );
   });
 
   test('--verbose shows the kernel log', () => {
@@ -189,6 +200,8 @@ describe('the other commands', () => {
       .stdout.split('\n')
       .map((line) => line.split(' ')[0]);
     expect(names).toEqual(['dma_heap/system', 'udmabuf', '']);
+    expect(shim(['ls', '--kernel', '5.5']).stdout).toMatch(/^udmabuf .*\n$/);
+    expect(shim(['ls', '--kernel', '3.3']).stdout).toBe('');
   });
 
   test('doctor says that this machine can', () => {
@@ -199,7 +212,7 @@ describe('the other commands', () => {
   });
 
   test('each says what it is with --help; an unknown one says what there is', () => {
-    for (const name of ['run', 'ls', 'doctor', 'demo']) {
+    for (const name of ['run', 'ls', 'bufinfo', 'doctor', 'demo']) {
       expect(shim([name, '--help'])).toMatchObject({
         status: 0,
         stderr: '',

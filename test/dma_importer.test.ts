@@ -327,6 +327,30 @@ describe('the movable heap', () => {
     expect(any.info(handle).moves).toBe(1);
   });
 
+  test('what is mapped through an IOMMU is kept from use to use, until the buffer moves', () => {
+    const kernel = kernelWith(fragmented);
+    const fd = allocate(kernel, 16 * PAGE, 'movable');
+    const [behind, plain] = [
+      new Importer(kernel, { flags: uapi.DMA_IMPORTER_IOMMU }),
+      new Importer(kernel, { dma_mask: 2n ** 48n - 1n }),
+    ];
+    const use = (device: Importer, handle: number) => {
+      const address = device.map(handle)[0]?.address as number;
+      device.on(uapi.DMA_IMPORTER_IOCTL_UNMAP, handle);
+      return address;
+    };
+    const handles = [behind, plain].map((each) => each.attach(fd, uapi.DMA_IMPORTER_DYNAMIC));
+    const [kept, given] = handles as [number, number];
+    const address = use(behind, kept);
+    expect(use(behind, kept)).toBe(address);
+    behind.fill(address, 1, 1);
+    const elsewhere = use(plain, given);
+    expect(() => plain.fill(elsewhere, 1, 1)).toThrow(code('EIO'));
+    new Importer(kernel, contiguous).attach(fd);
+    expect(() => behind.fill(address, 1, 1)).toThrow(code('EIO'));
+    expect(behind.info(kept)).toMatchObject({ moves: 1, flags: 0 });
+  });
+
   test('what cannot be met is refused at once', () => {
     const kernel = kernelWith({ cma: MiB, fragmentation: 1 });
     const fd = allocate(kernel, 2 * MiB, 'movable');

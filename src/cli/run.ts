@@ -3,20 +3,26 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Kernel } from '../kernel.js';
+import type { MemoryOptions } from '../mm/page_alloc.js';
 import { native } from '../native.js';
 import { formatRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
-import { kernelVersion } from './options.js';
+import { kernelVersion, memoryOptions } from './options.js';
 import { UsageError } from './usage.js';
 
 const USAGE = `Usage: dmabuf-shim run [options] [--] PROGRAM [arguments]
 
 Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls" lists.
 
-  --kernel VERSION    behave as this Linux version: 6.1 or 6.12 (default)
-  --devices LIST      only these nodes, by the names that ls shows: dma_heap/system,udmabuf
+  --kernel VERSION    behave as this Linux release, 3.3 to 6.18 (6.12): what came later is not there,
+                      but for the nodes that --devices names
+  --devices LIST      only these nodes, by the names that ls shows: dma_heap/system,udmabuf;
+                      +NAME: one more than there are, such as +dma_importer,+dma_heap/reserved
+  --memory LIST       what the heaps give, such as size=64M,cma=16M,fragmentation=0.5,seed=7
   --exact             also read, write and every ioctl exactly as Linux (costs the program time)
   --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them
+  --strict-coherency[=SEED]
+                      devices that are not coherent do not see the CPU's caches; report what goes wrong
   --fence-timeout S   report a fence that is not signalled after S seconds (10; 0: never) in the log
   --verbose           the kernel log on stderr
   --help              this text
@@ -28,8 +34,10 @@ The exit status is PROGRAM's; 126 or 127 if it cannot be started, 125 if this ma
 interface Options {
   kernel?: string;
   devices?: string;
+  memory?: MemoryOptions;
   exact?: boolean;
   fenceTimeout?: number;
+  strictCoherency?: true | number;
   trace?: true | string;
   verbose?: boolean;
   help?: boolean;
@@ -62,17 +70,33 @@ export async function run(args: string[]): Promise<number> {
   }
 }
 
+/** How often it went wrong what has been reported, once a case. */
+function summarize({ staleAccesses }: Kernel): void {
+  if (staleAccesses.length === 0) return;
+  const count = staleAccesses.reduce((sum, access) => sum + access.count, 0);
+  const times = count === 1 ? 'once' : `${count} times`;
+  const cases = staleAccesses.length === 1 ? '1 case' : `${staleAccesses.length} cases`;
+  writeLine(2, `dmabuf-shim run: missing cache maintenance: ${cases}, ${times} in all (see above)`);
+}
+
 function makeKernel(options: Options): Kernel {
-  const devices = options.devices?.split(',').map((name) => name.replace(/^\/dev\//, ''));
+  const devices = options.devices?.split(',').map((name) => name.replace(/^(\+?)\/dev\//, '$1'));
   try {
     const kernel = new Kernel({
       ...kernelVersion(options.kernel),
       ...(devices && { devices }),
+      ...(options.memory && { memory: options.memory }),
       ...(options.fenceTimeout !== undefined && { fenceTimeout: options.fenceTimeout * 1000 }),
+      ...(options.strictCoherency !== undefined && { coherency: 'strict' }),
+      ...(typeof options.strictCoherency === 'number' && {
+        coherencySeed: options.strictCoherency,
+      }),
     });
-    if (options.verbose) {
+    if (options.verbose || options.strictCoherency !== undefined) {
       kernel.log.console = (record) => {
-        writeLine(2, formatRecord(record));
+        if (options.verbose || record.text.startsWith('coherency: ')) {
+          writeLine(2, formatRecord(record));
+        }
       };
     }
     return kernel;
@@ -154,6 +178,7 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   gone = true;
   // What it left running needs us still: without an answer their every open(2) would fail.
   await kernel.idle();
+  summarize(kernel);
   clearTimeout(late);
   if (signal !== null) dieOf(constants.signals[signal]);
   signals.close();
@@ -170,6 +195,12 @@ function describe(error: NodeJS.ErrnoException): string {
   if (code === 'ENOENT') return `${path}: no such program`;
   if (code === 'EACCES') return `${path}: may not be executed`;
   return `${path}: ${error.message}`;
+}
+
+function seed(name: string, text: string): number {
+  const value = Number(text);
+  if (text === '' || !Number.isSafeInteger(value)) throw new UsageError(`${name} takes an integer`);
+  return value;
 }
 
 function seconds(name: string, text: string): number {
@@ -205,9 +236,15 @@ function parse(args: string[]): { options: Options; program: string[] } {
       case '--devices':
         options.devices = value();
         break;
+      case '--memory':
+        options.memory = memoryOptions(value());
+        break;
       case '--trace':
         // A file only where it cannot be the program: before "--".
         options.trace = attached ?? (i + 1 < end && !args[i + 1]?.startsWith('-') ? value() : true);
+        break;
+      case '--strict-coherency':
+        options.strictCoherency = attached === undefined || seed(name, attached);
         break;
       case '--fence-timeout':
         options.fenceTimeout = seconds(name, value());
