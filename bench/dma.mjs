@@ -94,7 +94,7 @@ export function dmaBenches({ inTurn, report, figure, ms, us, timed }) {
       });
       from.bytes.fill(1);
       const [base, ours] = await inTurn(
-        7,
+        21,
         () => timed(10, () => from.bytes.copy(to.bytes)),
         () => timed(10, () => device.copy(to.address, from.address, SIZE)),
       );

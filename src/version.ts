@@ -225,7 +225,7 @@ export const FEATURES = {
   udmabuf_vmap: {
     since: '6.2',
     source:
-      '"udmabuf: add vmap and vunmap methods to udmabuf_ops"; not in the recordings of 6.1, in those of 6.12',
+      '"udmabuf: add vmap and vunmap methods to udmabuf_ops" of November 2022; the recordings of 6.1 are without it',
   },
   /** A udmabuf takes memfds by the byte; before that by whole pages, and items of no size. Its
    *  scatterlist has an entry a page; before that one for each run of neighbours. */

@@ -282,18 +282,20 @@ export class Device {
   #collect(address: number, length: number, access: PageAccess, runs: Runs): number | undefined {
     const end = address + length;
     if (address < 0 || !Number.isSafeInteger(end)) return address;
+    const { pages } = this;
+    const { memMap } = this.kernel;
     const last = Math.floor((end - 1) / PAGE_SIZE);
     let page = Math.floor(address / PAGE_SIZE);
+    let next = pages.frame(page, access);
     for (let at = address; at < end; at = page * PAGE_SIZE) {
-      const first = page;
-      const pfn = this.pages.frame(page, access);
+      const [first, pfn] = [page, next];
       if (pfn < 0) return at;
-      const offset = at - page * PAGE_SIZE;
       for (page++; page <= last; page++) {
-        if (this.pages.frame(page, access) !== pfn + page - first) break;
+        next = pages.frame(page, access);
+        if (next !== pfn + page - first) break;
       }
       const count = Math.min(end, page * PAGE_SIZE) - at;
-      if (!this.kernel.memMap.runs(pfn, offset, count, runs.add)) return at;
+      if (!memMap.runs(pfn, at - first * PAGE_SIZE, count, runs.add)) return at;
     }
     return undefined;
   }

@@ -57,7 +57,8 @@ export class PageAllocator {
   readonly size: number;
   /**
    * For tests of what happens when there is no memory: asked before every allocation, by the name of
-   * Linux's function (`alloc_pages`, `cma_alloc`). True has it fail.
+   * Linux's function (`alloc_pages`, `cma_alloc`), and before addresses are taken (`iova`, `swiotlb`).
+   * True has it fail.
    */
   failNext: ((what: string) => boolean) | undefined;
   readonly #reclaim: () => void;

@@ -292,6 +292,23 @@ describe('mapping without an IOMMU', () => {
   });
 });
 
+test('an access may be to several memories', () => {
+  const { kernel, dev } = setUp();
+  const one = new TestMemory(kernel, [LOW, LOW + 2]);
+  const other = new TestMemory(kernel, [LOW + 1]);
+  other.content.fill(0xaa);
+  const [, address] = map(dev, DMA_BIDIRECTIONAL, [LOW, 3 * PAGE]);
+  const into = new Uint8Array(3 * PAGE);
+  dev.read(address, into);
+  const expected = [one.content.slice(0, PAGE), other.content, one.content.slice(PAGE)];
+  expect(Buffer.compare(into, Buffer.concat(expected))).toBe(0);
+  dev.fill(address + PAGE - 1, PAGE + 2, 7);
+  expect(one.content.subarray(PAGE - 2, PAGE + 2)).toEqual(
+    Uint8Array.of(into[PAGE - 2] ?? 0, 7, 7, into[2 * PAGE + 1] ?? 0),
+  );
+  expect(other.content).toEqual(new Uint8Array(PAGE).fill(7));
+});
+
 describe('mistakes', () => {
   test('no direction, or an empty list, is EINVAL', () => {
     const { dev } = setUp();
@@ -330,6 +347,34 @@ describe('mistakes', () => {
       `dma: gpu: read of 16 bytes at 0x0000000001000ff8: from 0x0000000001001000 on: ${past}`,
       `dma: gpu: write of 1 bytes at 0x0000000001001000: ${past}`,
     ]);
+  });
+
+  test('behind one buffer, where another was: what is named is what the access began in', () => {
+    const { kernel, dev } = setUp();
+    new TestMemory(kernel, [LOW], 'first');
+    new TestMemory(kernel, [LOW + 1], 'second');
+    map(dev, DMA_BIDIRECTIONAL, [LOW, PAGE]);
+    const [second, address] = map(dev, DMA_BIDIRECTIONAL, [LOW + 1, PAGE]);
+    dmaUnmapSgtable(dev, second, DMA_BIDIRECTIONAL);
+    expect(faultOf(() => dev.fill(address, 8, 0)).reason).toBe(
+      'not mapped (dmabuf "second" was until it was unmapped)',
+    );
+    expect(faultOf(() => dev.fill(address - 4, 8, 0)).reason).toBe(
+      'not mapped (it is past the end of dmabuf "first")',
+    );
+  });
+
+  test('what was unmapped is remembered for some time', () => {
+    const { kernel, dev } = setUp();
+    const frames = Array.from({ length: 9 }, (_, i) => LOW + 2 * i);
+    new TestMemory(kernel, frames);
+    for (const pfn of frames) {
+      const [sgt] = map(dev, DMA_TO_DEVICE, [pfn, PAGE]);
+      dmaUnmapSgtable(dev, sgt, DMA_TO_DEVICE);
+    }
+    const reasons = frames.map((pfn) => faultOf(() => dev.fill(pfn * PAGE, 1, 0)).reason);
+    const was = 'not mapped (dmabuf "frame" was until it was unmapped)';
+    expect(reasons).toEqual(['not mapped', ...Array(8).fill(was)]);
   });
 
   test('addresses that are none fault too; no bytes are no access', () => {
