@@ -6,6 +6,7 @@
  * Linux's WARN_ON does.
  */
 import { errno } from '../../errno.js';
+import { ListEntry } from '../../list.js';
 import { type Device, DMA_BIDIRECTIONAL, type DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { SgTable } from '../../mm/scatterlist.js';
 import { KERN_WARNING } from '../../printk.js';
@@ -23,7 +24,7 @@ export interface DmaBufAttachOps {
 }
 
 /** struct dma_buf_attachment: a device that a buffer is shared with. */
-export class DmaBufAttachment {
+export class DmaBufAttachment extends ListEntry {
   readonly dmabuf: DmaBuf;
   readonly dev: Device;
   readonly peer2peer: boolean;
@@ -43,6 +44,7 @@ export class DmaBufAttachment {
 
   /** @internal Made by {@link dmaBufDynamicAttach}. */
   constructor(dmabuf: DmaBuf, dev: Device, ops: DmaBufAttachOps | undefined, priv: unknown) {
+    super();
     this.dmabuf = dmabuf;
     this.dev = dev;
     this.peer2peer = ops?.allow_peer2peer ?? false;

@@ -29,6 +29,7 @@ import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from
 import { countUses } from '../../fs/uses.js';
 import { Wait } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
+import { List } from '../../list.js';
 import {
   DMA_BIDIRECTIONAL,
   DMA_FROM_DEVICE,
@@ -124,7 +125,7 @@ export class DmaBuf {
   /** The fences that are on it. */
   readonly resv: DmaResv;
   /** The devices that it is shared with. */
-  readonly attachments = new Set<DmaBufAttachment>();
+  readonly attachments = new List<DmaBufAttachment>();
   /** @internal Its bytes, while kernel code has them ({@link dmaBufVmap}). */
   vmap_ptr: Uint8Array | undefined;
   /** @internal How often they were asked for. */

@@ -4,7 +4,6 @@
  */
 import type { Kernel } from '../../../kernel.js';
 import {
-  type Device,
   type DmaDataDirection,
   dmaMapSgtable,
   dmaSyncSgtableForCpu,
@@ -14,6 +13,7 @@ import {
 import { type Chunk, PAGE_SIZE } from '../../../mm/page.js';
 import { type SgTable, sgDupTable } from '../../../mm/scatterlist.js';
 import { type DmaBuf, type DmaBufOps, dmaBufExport } from '../dma-buf.js';
+import type { DmaBufAttachment } from '../dma-buf-attach.js';
 
 /** Where a buffer lies, and how to let go of that. */
 export interface Placement {
@@ -23,10 +23,9 @@ export interface Placement {
   free(): void;
 }
 
-/** What a buffer's `priv` is: the attachments that the SYNC of programs concerns, too. */
-export class HeapBuffer {
+/** What a buffer's `priv` is. */
+class HeapBuffer {
   readonly placement: Placement;
-  readonly attachments = new Set<HeapAttachment>();
   #table: SgTable | undefined;
 
   constructor(placement: Placement) {
@@ -40,49 +39,48 @@ export class HeapBuffer {
   }
 }
 
+/** What an attachment's `priv` is. */
 interface HeapAttachment {
-  dev: Device;
-  table: SgTable;
-  mapped: DmaDataDirection | undefined;
+  readonly table: SgTable;
+  mapped: boolean;
 }
 
 const bufferOf = (dmabuf: DmaBuf) => dmabuf.priv as HeapBuffer;
+const privOf = ({ priv }: DmaBufAttachment) => priv as HeapAttachment;
+
+/** Brings memory and all devices that have it mapped in step. */
+function syncAll(
+  { attachments }: DmaBuf,
+  direction: DmaDataDirection,
+  sync: typeof dmaSyncSgtableForCpu,
+): void {
+  for (const attachment of attachments) {
+    const { table, mapped } = privOf(attachment);
+    if (mapped) sync(attachment.dev, table, direction);
+  }
+}
 
 export const heapBufOps: DmaBufOps = {
   attach(dmabuf, attachment) {
-    const buffer = bufferOf(dmabuf);
-    const own = { dev: attachment.dev, table: sgDupTable(buffer.table), mapped: undefined };
-    buffer.attachments.add(own);
-    attachment.priv = own;
-  },
-
-  detach(dmabuf, attachment) {
-    bufferOf(dmabuf).attachments.delete(attachment.priv as HeapAttachment);
+    const table = sgDupTable(bufferOf(dmabuf).table);
+    attachment.priv = { table, mapped: false } satisfies HeapAttachment;
   },
 
   mapDmaBuf(attachment, direction) {
-    const own = attachment.priv as HeapAttachment;
+    const own = privOf(attachment);
     dmaMapSgtable(attachment.dev, own.table, direction);
-    own.mapped = direction;
+    own.mapped = true;
     return own.table;
   },
 
   unmapDmaBuf(attachment, table, direction) {
-    (attachment.priv as HeapAttachment).mapped = undefined;
+    privOf(attachment).mapped = false;
     dmaUnmapSgtable(attachment.dev, table, direction);
   },
 
-  beginCpuAccess(dmabuf, direction) {
-    for (const { dev, table, mapped } of bufferOf(dmabuf).attachments) {
-      if (mapped !== undefined) dmaSyncSgtableForCpu(dev, table, direction);
-    }
-  },
+  beginCpuAccess: (dmabuf, direction) => syncAll(dmabuf, direction, dmaSyncSgtableForCpu),
 
-  endCpuAccess(dmabuf, direction) {
-    for (const { dev, table, mapped } of bufferOf(dmabuf).attachments) {
-      if (mapped !== undefined) dmaSyncSgtableForDevice(dev, table, direction);
-    }
-  },
+  endCpuAccess: (dmabuf, direction) => syncAll(dmabuf, direction, dmaSyncSgtableForDevice),
 
   frames: (dmabuf) => bufferOf(dmabuf).placement.chunks,
 
