@@ -72,6 +72,8 @@ export * from './mm/dma-mapping.js';
 export type { Chunk } from './mm/page.js';
 export { GFP_DMA32, GFP_KERNEL, type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
 export * from './mm/scatterlist.js';
+export type { ByteRange } from './mm/byte_ranges.js';
+export type { StaleAccess, StaleAccessKind } from './mm/stale.js';
 export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
 export { defineModule, type KernelModule } from './module.js';
 export { SystemError } from './native.js';

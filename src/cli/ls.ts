@@ -6,7 +6,8 @@ import { UsageError } from './usage.js';
 const USAGE = `Usage: dmabuf-shim ls [--kernel VERSION]
 
 Lists the device nodes that programs see, a line each: the name as --devices takes it, the device
-number, and the path. VERSION is a Linux release, 3.3 to 6.18 (6.12).
+number, and the path. Those whose names begin with a + are there only if they are asked for:
+"dmabuf-shim run --devices +NAME". VERSION is a Linux release, 3.3 to 6.18 (6.12).
 `;
 
 export function ls(args: string[]): number {
@@ -16,8 +17,12 @@ export function ls(args: string[]): number {
     return 0;
   }
   using kernel = new Kernel(kernelVersion(values.kernel));
-  for (const { name, major, minor } of kernel.charDevices.visible) {
-    process.stdout.write(`${name.padEnd(20)} ${`${major}:${minor}`.padEnd(8)} /dev/${name}\n`);
+  const visible = new Set(kernel.charDevices.visible);
+  const others = [...kernel.charDevices].filter((device) => !visible.has(device));
+  for (const device of [...visible, ...others]) {
+    const { name, major, minor } = device;
+    const asked = `${visible.has(device) ? '' : '+'}${name}`;
+    process.stdout.write(`${asked.padEnd(20)} ${`${major}:${minor}`.padEnd(8)} /dev/${name}\n`);
   }
   return 0;
 }

@@ -19,7 +19,7 @@ import type { ByteRange } from './byte_ranges.js';
 import { CachedMemory } from './cached_memory.js';
 import type { DmaCoherency } from './dma-coherency.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDataDirection } from './dma-direction.js';
-import { AccessEvidence, tryMachine, type Watched } from './evidence.js';
+import { AccessEvidence, type MapRequest, tryMachine, type Watched } from './evidence.js';
 import { PAGE_SIZE } from './page.js';
 import { random } from './random.js';
 import type { MappableMemory } from './shmem.js';
@@ -157,6 +157,7 @@ export class StrictCoherency implements DmaCoherency {
     const keep = this.#isWritten(state.memory);
     const { lost, evicted } = state.invalidate(offset, offset + length, keep);
     if (keep || lost.length + evicted.length === 0) return;
+    state.writers.until = 0;
     const writers = this.#writersOf(state);
     // Nobody has it any more who could miss it: it goes with its program.
     if (writers.length === 0 && holdersOf(state).length === 0) return;
@@ -332,9 +333,12 @@ export class StrictCoherency implements DmaCoherency {
     }
   }
 
-  /** A process is about to map memory of ours; as mmap(2) has it. */
-  mapping(pid: number, address: number, length: number, flags: number): void {
-    this.#evidence.mapping(pid, address, length, flags);
+  /**
+   * A process is about to map a file, of ours or (undefined) another: that may be a memfd which a udmabuf
+   * is made of.
+   */
+  mapping(pid: number, request: MapRequest, file: unknown): void {
+    if (file || this.#evidence.knows(pid)) this.#evidence.mapping(pid, request);
   }
 
   /** This process has mapped memory of ours for itself. */
@@ -374,10 +378,13 @@ export class StrictCoherency implements DmaCoherency {
   /** The cache writes back what it likes: of the bytes in question, and of some others. */
   #evict(state: State, offset: number, length: number): void {
     const choose = () => this.#random() * EVICTED < 1;
-    const near = Math.min(offset + length, offset + EVICTION_WINDOW);
-    state.evict(offset, near, choose);
-    const from = Math.floor(this.#random() * Math.max(1, state.size - EVICTION_WINDOW));
-    state.evict(from, Math.min(state.size, from + EVICTION_WINDOW), choose);
+    if (state.size <= EVICTION_WINDOW) {
+      state.evict(0, state.size, choose);
+      return;
+    }
+    state.evict(offset, offset + Math.min(length, EVICTION_WINDOW), choose);
+    const from = Math.floor(this.#random() * (state.size - EVICTION_WINDOW));
+    state.evict(from, from + EVICTION_WINDOW, choose);
   }
 
   #reportLost(state: State): void {

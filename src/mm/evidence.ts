@@ -34,6 +34,8 @@ const KCMP_VM = 1;
 const FAULT_AROUND = 16;
 /** Pages of the memory that the trial is made with. */
 const TRIAL = 256;
+/** Looks at a process in doubt. */
+const TRIES = 3;
 /** Milliseconds after which a call that was let through has been made. */
 const SETTLED = 1000;
 
@@ -65,6 +67,13 @@ export interface Reader {
   mayHaveWritten: boolean;
 }
 
+/** Arguments of mmap(2). Without MAP_FIXED the address does not count. */
+export interface MapRequest {
+  address: number;
+  length: number;
+  flags: number;
+}
+
 /** What a mapping was like when it was looked at first. */
 interface Baseline extends Area {
   /** By page: 1 if the process had it in its page table. */
@@ -90,6 +99,7 @@ export class AccessEvidence {
   readonly #controls = new Map<Watched, ArrayBuffer>();
   #watched: readonly Watched[] = [];
   #moved = '';
+  #inDoubt = false;
 
   /** Forgets what was accessed so far: from here on every access of an armed page counts. */
   arm(watched: readonly Watched[]): void {
@@ -174,8 +184,8 @@ export class AccessEvidence {
     this.#own.add(new WeakRef(mapping));
   }
 
-  /** A process is about to map something of ours. Where it is to be only counts with MAP_FIXED. */
-  mapping(pid: number, address: number, length: number, flags: number): void {
+  /** A process is about to map a file. */
+  mapping(pid: number, { address, length, flags }: MapRequest): void {
     // The children of a program are served as it is; this process has others.
     if (pid !== process.pid) this.#known.add(pid);
     const state = this.#processOf(pid);
@@ -236,8 +246,25 @@ export class AccessEvidence {
     return found;
   }
 
-  /** The mapping through which a process has for certain accessed an armed page. */
+  /**
+   * The mapping through which a process has for certain accessed an armed page. In doubt it is looked again:
+   * what somebody else marks meanwhile is then in both numbers that are compared.
+   */
   #accessed(
+    pid: number,
+    state: Process,
+    watched: Watched,
+    machine: Machine,
+  ): AreaPages | undefined {
+    for (let tries = 0; tries < TRIES; tries++) {
+      this.#inDoubt = false;
+      const area = this.#tryAccessed(pid, state, watched, machine);
+      if (area || !this.#inDoubt) return area;
+    }
+    return undefined;
+  }
+
+  #tryAccessed(
     pid: number,
     state: Process,
     watched: Watched,
@@ -259,13 +286,16 @@ export class AccessEvidence {
       const { innocent, faulted } = examine(pid, area, present, watched, machine.around);
       if (faulted) return true;
       if (!machine.accessed || area.referenced <= innocent) return false;
-      return area.referenced - this.#referencedByOthers(watched) > innocent;
+      const certain = area.referenced - this.#referencedByOthers(watched) > innocent;
+      this.#inDoubt ||= !certain;
+      return certain;
     });
   }
 
   /**
-   * Pages that smaps counts for any process, whoever has accessed them (the kernel marks what was read, or
-   * accessed by a process that has ended since): those that it counts for a mapping nobody accesses.
+   * Pages that smaps counts for any process, whoever has accessed them (the machine's kernel marks what was
+   * read, or accessed by a process that has ended since, or what DAMON looked at): those that it counts for
+   * a mapping nobody accesses.
    */
   #referencedByOthers(watched: Watched): number {
     const control = this.#controls.get(watched);

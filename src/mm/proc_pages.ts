@@ -140,8 +140,8 @@ export function clearReferenced(pid: number): boolean {
 
 /** How often pages have been moved or taken from processes behind their backs, since the machine started. */
 export function pagesMoved(): string {
-  const counters =
-    /^(pgmigrate_success|pswpout|thp_collapse_alloc|thp_file_mapped|numa_pte_updates) \d+$/gm;
+  // Migration sets accessed bits before Linux 6.1.
+  const counters = /^(pgmigrate_success|pswpout) \d+$/gm;
   return (readFileSync('/proc/vmstat', 'latin1').match(counters) ?? []).join();
 }
 

@@ -144,13 +144,26 @@ const fcntlRules = (commands: readonly number[]): Instruction[] => [
   allow,
 ];
 
+/** <asm-generic/mman-common.h>: pages are dropped, or mapped without having been accessed. */
+const PAGE_ADVICE = [4, 9, 21, 22, 23];
+
+/** What shows, or hides, which pages a program has accessed. */
+const strictRules: Instruction[] = [
+  ...['munmap', 'mremap', 'mlock', 'mlock2', 'mlockall', 'exit_group'].flatMap((name) =>
+    on(name, [notify]),
+  ),
+  ...on('madvise', [...PAGE_ADVICE.flatMap((advice) => when(argLow(2), advice, notify)), allow]),
+];
+
 export interface FilterOptions {
   /** Also what costs ordinary programs something: read, write and their kin, every ioctl. */
   exact?: boolean;
+  /** Also what the search for stale reads has to know: munmap, exit and their kin. */
+  strictCoherency?: boolean;
 }
 
 /** What the launcher is sent: the filter's flags, and the filter as struct sock_filter[]. */
-export function buildFilter({ exact = false }: FilterOptions): Uint8Array {
+export function buildFilter({ exact = false, strictCoherency = false }: FilterOptions): Uint8Array {
   const program: Instruction[] = [
     [LD_W_ABS, 0, 0, ARCH],
     [JEQ_K, 1, 0, native.AUDIT_ARCH],
@@ -162,6 +175,7 @@ export function buildFilter({ exact = false }: FilterOptions): Uint8Array {
     ...on('mmap', mmapRules),
     ...on('fcntl', fcntlRules([...FCNTL, ...(exact ? EXACT_FCNTL : [])])),
     ...[...ALWAYS, ...(exact ? EXACT : [])].flatMap((name) => on(name, [notify])),
+    ...(strictCoherency ? strictRules : []),
     // It would go around us; programs then use the ordinary calls.
     ...on('io_uring_setup', [[RET_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS]]),
     allow,

@@ -11,6 +11,7 @@ import { epollCalls } from './calls/epoll.js';
 import { fdCalls } from './calls/fd.js';
 import { mmapCalls } from './calls/mmap.js';
 import { openCalls } from './calls/open.js';
+import { pagesCalls } from './calls/pages.js';
 import { pollCalls } from './calls/poll.js';
 import { statCalls } from './calls/stat.js';
 import { transferCalls } from './calls/transfer.js';
@@ -86,6 +87,7 @@ export class Supervisor {
       ...fdCalls,
       ...transferCalls,
       ...mmapCalls,
+      ...pagesCalls,
       ...openCalls(context),
       ...statCalls(context),
       ...directoryCalls(context),
@@ -186,6 +188,7 @@ export class Supervisor {
       this.#park(call, answer);
       return;
     }
+    this.#kernel.cache?.programsGoOn();
     if (answer !== CONTINUE) leave?.(answer === ANSWERED ? call.answered : answer);
     if (answer !== ANSWERED) call.send(answer);
   }

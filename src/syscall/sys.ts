@@ -163,7 +163,7 @@ export class Sys implements Posix {
   mmap(length: number, prot: number, flags: number, fd: number, offset = 0): ArrayBuffer {
     const file = this.#task.fget(fd);
     if (!file) return machine.mmap(length, prot, flags, fd, offset);
-    this.#kernel.cache?.mapping(process.pid, 0, length, flags);
+    this.#kernel.cache?.mapping(process.pid, { address: 0, length, flags }, file);
     const mapping = this.#mmap(file, length, prot, flags, fd, offset);
     this.#kernel.cache?.noteOwnMapping(mapping);
     return mapping;

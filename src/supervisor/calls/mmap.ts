@@ -33,9 +33,9 @@ const MAX_OFFSET = 2 ** 63;
 
 const mmap: Handler = (call) => {
   const file = fileOf(call, 4);
-  if (!file) return CONTINUE;
   const [length, prot, flags, offset] = [call.arg(1), call.int(2), call.int(3), call.arg(5)];
-  call.task.kernel.cache?.mapping(call.task.pid, call.arg(0), length, flags);
+  call.task.kernel.cache?.mapping(call.task.pid, { address: call.arg(0), length, flags }, file);
+  if (!file) return CONTINUE;
   // The machine refuses these with the errno, and in the order, that Linux does.
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;
   if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;

@@ -8,7 +8,7 @@ import { PAGE_SIZE } from '../../../mm/page.js';
 import type { PageAllocator } from '../../../mm/page_alloc.js';
 import { sgAllocTableFromPages } from '../../../mm/scatterlist.js';
 import type { DmaBufOps } from '../dma-buf.js';
-import { dmaHeapAdd } from '../dma-heap.js';
+import { type DmaHeapExportInfo, dmaHeapAdd } from '../dma-heap.js';
 import { bytesOf, exportHeapBuffer, framesOf, heapBufOps, type Placement } from './heap-buffer.js';
 
 /** CONFIG_CMA_ALIGNMENT: blocks of this order are not aligned to more. */
@@ -45,8 +45,8 @@ const cmaHeapBufOps: DmaBufOps = {
 
 /** /dev/dma_heap/reserved, if there is an area. */
 export function cmaHeapInit(kernel: Kernel): void {
-  if (kernel.memory.meminfo().CmaTotal === 0) return;
-  dmaHeapAdd(kernel, {
+  const optional = kernel.memory.meminfo().CmaTotal === 0;
+  const info: DmaHeapExportInfo = {
     name: 'reserved',
     ops: {
       allocate(_heap, size, flags) {
@@ -59,5 +59,6 @@ export function cmaHeapInit(kernel: Kernel): void {
         });
       },
     },
-  });
+  };
+  dmaHeapAdd(kernel, info, { optional });
 }
