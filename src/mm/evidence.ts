@@ -60,6 +60,8 @@ interface Range {
   end: number;
 }
 
+const EVERYWHERE: Range = { start: 0, end: Number.POSITIVE_INFINITY };
+
 /** A process that has accessed what is stale. */
 export interface Reader {
   pid: number;
@@ -111,20 +113,39 @@ export class AccessEvidence {
     this.#moved = pagesMoved();
     const now = performance.now();
     for (const pid of this.#candidates()) {
-      const areas = new Map<Watched, Baseline[]>();
-      for (const each of watched) {
-        const own = this.#readThrough(pid, areasOf(pid, each));
-        // Before the clearing: what comes between the two is then not taken for what was there.
-        const baselines = own.map((area) => ({ ...area, present: presentPages(pid, area) }));
-        if (own.length > 0) areas.set(each, baselines);
-      }
       const before = this.#processes.get(pid);
-      if (areas.size === 0 && !before) continue;
-      if (areas.size > 0 && pid !== process.pid && !clearReferenced(pid)) continue;
+      // Before the clearing: what comes between the two is then not taken for what was there.
+      let areas = this.#baselines(pid, watched);
+      if (areas?.size === 0 && !before) continue;
+      if (areas && areas.size > 0 && pid !== process.pid && !clearReferenced(pid))
+        areas = undefined;
       const tainted = (before?.tainted ?? []).filter(({ time }) => now - time < SETTLED);
-      const populates = before?.populates ?? false;
-      this.#processes.set(pid, { areas, tainted, populates, guilty: new Set() });
+      // If we cannot look, no mapping is known to be new.
+      const populates = !areas || (before?.populates ?? false);
+      this.#processes.set(pid, {
+        areas: areas ?? new Map(),
+        tainted,
+        populates,
+        guilty: new Set(),
+      });
     }
+  }
+
+  /** What a process has mapped of each memory, of which it has any; undefined if we cannot look. */
+  #baselines(pid: number, watched: readonly Watched[]): Map<Watched, Baseline[]> | undefined {
+    const all = new Map<Watched, Baseline[]>();
+    for (const each of watched) {
+      const areas = areasOf(pid, each);
+      if (!areas) return undefined;
+      const baselines: Baseline[] = [];
+      for (const area of this.#readThrough(pid, areas)) {
+        const present = presentPages(pid, area);
+        if (!present) return undefined;
+        baselines.push({ ...area, present });
+      }
+      if (baselines.length > 0) all.set(each, baselines);
+    }
+    return all;
   }
 
   /** Processes that may have something mapped, and whose calls we see: all others may remap unseen. */
@@ -158,7 +179,7 @@ export class AccessEvidence {
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
       .filter((pid) =>
-        this.#readThrough(pid, areasOf(pid, inode)).some(({ writable }) => writable),
+        this.#readThrough(pid, areasOf(pid, inode) ?? []).some(({ writable }) => writable),
       );
   }
 
@@ -188,14 +209,17 @@ export class AccessEvidence {
   mapping(pid: number, { address, length, flags }: MapRequest): void {
     // The children of a program are served as it is; this process has others.
     if (pid !== process.pid) this.#known.add(pid);
+    const isNew = !this.#processes.has(pid);
     const state = this.#processOf(pid);
     // Mappings that are gone will not come back; a new one in the same place is another.
-    const areas = this.#watched.flatMap((watched) => areasOf(pid, watched));
+    const areas = this.#watched.flatMap((watched) => areasOf(pid, watched) ?? EVERYWHERE);
     const isThere = (range: Range) => areas.some((area) => overlap(area, range));
     state.tainted = state.tainted.filter(isThere);
     for (const [watched, baselines] of state.areas) {
       state.areas.set(watched, baselines.filter(isThere));
     }
+    // What it has inherited is not new.
+    if (isNew && areas.length > 0) state.populates = true;
     if (flags & (MAP_POPULATE | MAP_LOCKED)) state.populates = true;
     if (flags & MAP_FIXED) this.taint(pid, address, length);
   }
@@ -347,11 +371,13 @@ function examine(
 ): { innocent: number; faulted: boolean } {
   const firstPage = area.start / PAGE_SIZE;
   const fileOffset = area.offset / PAGE_SIZE;
+  const present = presentPages(pid, area);
+  if (!present) return { innocent: Number.POSITIVE_INFINITY, faulted: false };
   // Of each neighbourhood into which pages came: whether all of them are stale.
   const allStale = new Map<number, boolean>();
   let innocent = 0;
-  for (const [i, present] of presentPages(pid, area).entries()) {
-    if (!present) continue;
+  for (const [i, isPresent] of present.entries()) {
+    if (!isPresent) continue;
     const page = fileOffset + i;
     const stale = watched.armed?.[page] === 1 && !watched.isWritten(page);
     if (!stale || !before[i]) innocent++;

@@ -33,17 +33,20 @@ export interface AreaPages extends Area {
   special: boolean;
 }
 
-/** Where a process has an inode mapped; nothing, if we may not look. */
-export function areasOf(pid: number, inode: Inode): Area[] {
+/** Where a process has an inode mapped; undefined if we cannot look. */
+export function areasOf(pid: number, inode: Inode): Area[] | undefined {
+  const maps = read(pid, 'maps');
+  // One without any mappings is at its end.
+  if (maps === '') return undefined;
   const areas: Area[] = [];
-  for (const line of read(pid, 'maps').split('\n')) {
+  for (const line of maps.split('\n')) {
     const area = parseArea(line, inode);
     if (area) areas.push(area);
   }
   return areas;
 }
 
-/** The same, and what there is to be known of the pages. */
+/** The same, and what there is to be known of the pages; none if we cannot look. */
 export function areaPagesOf(pid: number, inode: Inode): AreaPages[] {
   const areas: AreaPages[] = [];
   let area: AreaPages | undefined;
@@ -103,8 +106,8 @@ function read(pid: number, file: string): string {
 const ENTRY = 8;
 const PRESENT = 0x80;
 
-/** By page of the area: 1 where the process has it in its page table. All zero if we may not look. */
-export function presentPages(pid: number, { start, end }: Area): Uint8Array {
+/** By page of the area: 1 where the process has it in its page table. Undefined if we cannot look. */
+export function presentPages(pid: number, { start, end }: Area): Uint8Array | undefined {
   const present = new Uint8Array((end - start) / PAGE_SIZE);
   const entries = new Uint8Array(present.length * ENTRY);
   try {
@@ -115,7 +118,7 @@ export function presentPages(pid: number, { start, end }: Area): Uint8Array {
       closeSync(fd);
     }
   } catch {
-    return present;
+    return undefined;
   }
   for (let page = 0; page < present.length; page++) {
     if ((entries[page * ENTRY + ENTRY - 1] as number) & PRESENT) present[page] = 1;

@@ -78,7 +78,7 @@ function joined(ranges: readonly ByteRange[]): ByteRange[] {
 function sentence(access: Omit<StaleAccess, 'time' | 'count'>): string {
   const { kind, reader, writers, buffer, ranges, missing, byLuck } = access;
   const bytes = `bytes ${describeRanges(ranges)} of ${buffer}`;
-  const by = `written by ${writers.join(' or ') || 'a program that is gone'}`;
+  const by = `written by ${writers.join(' or ') || 'who has it mapped no more (or the kernel)'}`;
   const luck = byLuck ? ' (they were there by luck: the cache had written them back)' : '';
   const end = `; missing: ${missing}`;
   switch (kind) {
