@@ -36,16 +36,31 @@ function listed(version: RecordedVersion, name: string): string[] {
   return existsSync(path) ? readFileSync(path, 'latin1').split('\n').slice(0, -1) : [];
 }
 
-/** `lines` without those that are marked in `list`, and without marks. */
-function settled(list: string[], lines: string[]): string[] {
-  const marks = new Set(list.filter((line) => line.startsWith('?')).map((line) => line.slice(1)));
-  return lines.filter((line) => !line.startsWith('?') && !marks.has(line));
+/** Whether a line is one that `mark` stands for: `?` before it, and `*` for numbers in it. */
+function isMarked(mark: string, line: string): boolean {
+  const parts = mark
+    .slice(1)
+    .split('*')
+    .map((part) => part.replace(/[^\w ]/g, '\\$&'));
+  return new RegExp(`^${parts.join('-?\\d+')}$`).test(line);
 }
 
-/** `found`, with the marks of `list`; what was marked and has not come this time stays, at the end. */
+/** `lines` without those that are marked in `list`, and without marks. */
+function settled(list: string[], lines: string[]): string[] {
+  const marks = list.filter((line) => line.startsWith('?'));
+  return lines.filter(
+    (line) => !line.startsWith('?') && !marks.some((mark) => isMarked(mark, line)),
+  );
+}
+
+/** `found`, with the marks of `list` in place of what they stand for; others stay, at the end. */
 function marked(list: string[], found: string[]): string[] {
   const marks = new Set(list.filter((line) => line.startsWith('?')));
-  const lines = found.map((line) => (marks.delete(`?${line}`) ? `?${line}` : line));
+  const lines = found.map((line) => {
+    const mark = [...marks].find((each) => isMarked(each, line));
+    if (mark) marks.delete(mark);
+    return mark ?? line;
+  });
   return [...lines, ...marks];
 }
 
