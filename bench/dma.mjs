@@ -7,6 +7,7 @@ import {
   DMA_BIT_MASK,
   dmaBufAttach,
   dmaBufDetach,
+  dmaBufMapAttachmentUnlocked,
   dmaBufPut,
   dmaMapSgtable,
   dmaUnmapSgtable,
@@ -86,8 +87,9 @@ export function dmaBenches({ inTurn, report, figure, ms, us, timed }) {
       const kernel = fragmented();
       const device = new Device(kernel, { name: 'bench', iommu: true });
       const buffers = [allocate(kernel), allocate(kernel)];
-      const [from, to] = buffers.map(({ dmabuf, table }) => {
-        dmaMapSgtable(device, table, DMA_BIDIRECTIONAL);
+      const [from, to] = buffers.map(({ dmabuf }) => {
+        const attachment = dmaBufAttach(dmabuf, device);
+        const table = dmaBufMapAttachmentUnlocked(attachment, DMA_BIDIRECTIONAL);
         const bytes = dmabuf.memory.bytes();
         return { address: table.dma_address[0], bytes: Buffer.from(bytes.buffer, 0, SIZE) };
       });
@@ -97,10 +99,6 @@ export function dmaBenches({ inTurn, report, figure, ms, us, timed }) {
         () => timed(10, () => from.bytes.copy(to.bytes)),
         () => timed(10, () => device.copy(to.address, from.address, SIZE)),
       );
-      for (const { dmabuf, table } of buffers) {
-        dmaUnmapSgtable(device, table, DMA_BIDIRECTIONAL);
-        dmaBufPut(dmabuf);
-      }
       kernel.close();
       report(
         'a device copies 32 MiB in single pages',

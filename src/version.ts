@@ -253,8 +253,29 @@ export function featuresOf(version: KernelVersion): ReadonlySet<Feature> {
   return new Set(features.filter(([, info]) => has(info)).map(([name]) => name));
 }
 
+/** What {@link operationsAsOf} has answered: it is asked for each file. */
+const answered = new WeakMap<Kernel, Map<FileOperations, FileOperations>>();
+
 /** `operations` as the kernel's release has them: without those that came later. */
 export function operationsAsOf(
+  kernel: Kernel,
+  operations: FileOperations,
+  introduced: { readonly [Name in keyof FileOperations]?: Feature },
+): FileOperations {
+  let known = answered.get(kernel);
+  if (!known) {
+    known = new Map();
+    answered.set(kernel, known);
+  }
+  let left = known.get(operations);
+  if (!left) {
+    left = withoutLater(kernel, operations, introduced);
+    known.set(operations, left);
+  }
+  return left;
+}
+
+function withoutLater(
   kernel: Kernel,
   operations: FileOperations,
   introduced: { readonly [Name in keyof FileOperations]?: Feature },

@@ -32,10 +32,18 @@ class HeapBuffer {
     this.placement = placement;
   }
 
-  /** Made for the first device. */
-  get table(): SgTable {
-    this.#table ??= this.placement.table();
+  /** Made for the first device: until then nobody looks into the frames. */
+  tableOf(dmabuf: DmaBuf): SgTable {
+    if (!this.#table) {
+      this.#table = this.placement.table();
+      layFrames(dmabuf, this.placement);
+    }
     return this.#table;
+  }
+
+  free(kernel: Kernel): void {
+    if (this.#table) forgetFrames(kernel, this.placement);
+    this.placement.free();
   }
 }
 
@@ -62,7 +70,7 @@ function syncAll(
 
 export const heapBufOps: DmaBufOps = {
   attach(dmabuf, attachment) {
-    const table = sgDupTable(bufferOf(dmabuf).table);
+    const table = sgDupTable(bufferOf(dmabuf).tableOf(dmabuf));
     attachment.priv = { table, mapped: false } satisfies HeapAttachment;
   },
 
@@ -88,11 +96,7 @@ export const heapBufOps: DmaBufOps = {
 
   vmap: (dmabuf) => dmabuf.memory.bytes(),
 
-  release(dmabuf) {
-    const { placement } = bufferOf(dmabuf);
-    forgetFrames(dmabuf.file.kernel, placement);
-    placement.free();
-  },
+  release: (dmabuf) => bufferOf(dmabuf).free(dmabuf.file.kernel),
 };
 
 /** Exports a buffer that lies in `placement`, which is freed with it, or if that fails. ENOMEM. */
@@ -101,15 +105,12 @@ export function exportHeapBuffer(
   placement: Placement,
   info: { exp_name: string; ops: DmaBufOps; size: number; flags: number },
 ): DmaBuf {
-  let dmabuf: DmaBuf;
   try {
-    dmabuf = dmaBufExport(kernel, { ...info, priv: new HeapBuffer(placement) });
+    return dmaBufExport(kernel, { ...info, priv: new HeapBuffer(placement) });
   } catch (error) {
     placement.free();
     throw error;
   }
-  layFrames(dmabuf, placement);
-  return dmabuf;
 }
 
 /** Tells what bytes are in the frames of a placement: the buffer's, in order. */
