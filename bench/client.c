@@ -62,7 +62,7 @@ static void bench_alloc(int n, int live)
 		if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED) exit(1);
 		close(fd);
 	}
-	for (int i = 0; i < 200; i++) close(allocate(4096));
+	for (int i = 0; i < 1000; i++) close(allocate(4096));
 	double start = now();
 	for (int i = 0; i < n; i++) close(allocate(4096));
 	printf("%.0f\n", (now() - start) / n);

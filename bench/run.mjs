@@ -117,8 +117,8 @@ const benches = {
     const [floor, client] = [compile('floor'), compile('client')];
     const [base, ours] = await inTurn(
       7,
-      () => number(floor, ['alloc', '5000']),
-      () => supervised(client, 'alloc', 5000, 0),
+      () => number(floor, ['alloc', '20000']),
+      () => supervised(client, 'alloc', 20000, 0),
     );
     report(
       'supervised allocate + close, 4 KiB',

@@ -34,6 +34,27 @@ export interface Task {
    * caller may have no more.
    */
   installFd(file: File, flags: number): number;
+  /**
+   * Takes the descriptor back that {@link installFd} has just given, as the caller could not be told of it:
+   * the call fails with EFAULT.
+   */
+  withdrawFd(file: File, fd: number): void;
+}
+
+/** A descriptor that a caller was given. */
+export interface Given {
+  file: File;
+  fd: number;
+}
+
+/** Tells a caller of the descriptor that it was given; if that cannot be done, it is taken back. */
+export function tellOrWithdraw(task: Task, given: Given | undefined, tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    if (given) task.withdrawFd(given.file, given.fd);
+    throw error;
+  }
 }
 
 /** The name of a thread; empty if it is gone. */

@@ -20,6 +20,8 @@ const ARGS = 32;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const RESPONSE_SIZE = 24;
+/** Where no program has anything. */
+const NO_ADDRESS = 1;
 
 export class Call {
   listener: number;
@@ -104,6 +106,20 @@ export class Call {
     } finally {
       native.close(fd);
     }
+  }
+
+  /**
+   * Has the caller close a descriptor, and its call fail with EFAULT: in that order, as what it waits in
+   * can be replaced by calls of our choosing, and the first that fails is what it sees. It keeps the
+   * descriptor where that is not allowed (another process traces it).
+   */
+  closeAndFault(fd: number): void {
+    const { close, uname } = native.SYS as Record<'close' | 'uname', number>;
+    const calls = [
+      { nr: close, args: [fd] },
+      { nr: uname, args: [NO_ADDRESS] },
+    ];
+    native.injectCalls(this.listener, this.notif, this.tid, calls, new Float64Array(2));
   }
 
   #addFd(fd: number, cloexec: boolean, flags: number): number {

@@ -110,6 +110,11 @@ export class RemoteTask implements Task {
     return file.lend(flags, (fd) => this.call.addFd(fd, cloexec));
   }
 
+  withdrawFd(file: File, fd: number): void {
+    // Another thread may have been faster, and have something else there by now.
+    if (this.lookUp(fd) === file) this.call.closeAndFault(fd);
+  }
+
   close(): void {
     if (this.#fds >= 0) native.close(this.#fds);
     this.#fds = -1;

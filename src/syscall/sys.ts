@@ -59,6 +59,10 @@ class LocalTask implements Task {
     const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
     return file.lend(flags, (fd) => orThrow(native.fcntl(fd, command, 0)));
   }
+
+  withdrawFd(_file: File, fd: number): void {
+    native.close(fd);
+  }
 }
 
 export class Sys implements Posix {

@@ -18,7 +18,7 @@ import { errno } from '../../errno.js';
 import type { CharDevice, CharDeviceOperations } from '../../fs/char_dev.js';
 import type { Kernel } from '../../kernel.js';
 import { pageAlign } from '../../mm/page.js';
-import type { Task } from '../../task.js';
+import { type Given, type Task, tellOrWithdraw } from '../../task.js';
 import { type DmaBuf, dmaBufFd, dmaBufPut } from './dma-buf.js';
 
 /** struct dma_heap_ops */
@@ -80,17 +80,20 @@ const dmaHeapFops: CharDeviceOperations = {
     const data = new Uint8Array(Math.max(size, dma_heap_allocation_data.size));
     if (request & known & IOC_IN) task.mm.read(arg, data.subarray(0, size));
     // An address that cannot be written to wins over any other error, and costs no descriptor.
-    const copyOut = () => {
-      if (request & known & IOC_OUT) task.mm.write(arg, data.subarray(0, size));
-    };
-    copyOut();
-    allocate(file.private_data as DmaHeap, task, dma_heap_allocation_data.view(data));
-    copyOut();
+    let given: Given | undefined;
+    try {
+      const heap = file.private_data as DmaHeap;
+      given = allocate(heap, task, dma_heap_allocation_data.view(data));
+    } finally {
+      if (request & known & IOC_OUT) {
+        tellOrWithdraw(task, given, () => task.mm.write(arg, data.subarray(0, size)));
+      }
+    }
     return 0;
   },
 };
 
-function allocate(heap: DmaHeap, task: Task, data: View<typeof dma_heap_allocation_data>): void {
+function allocate(heap: DmaHeap, task: Task, data: View<typeof dma_heap_allocation_data>): Given {
   if (data.fd) throw errno('EINVAL');
   if (data.fd_flags & ~DMA_HEAP_VALID_FD_FLAGS) throw errno('EINVAL');
   if (data.heap_flags & ~BigInt(DMA_HEAP_VALID_HEAP_FLAGS)) throw errno('EINVAL');
@@ -100,6 +103,7 @@ function allocate(heap: DmaHeap, task: Task, data: View<typeof dma_heap_allocati
   const dmabuf = heap.ops.allocate(heap, pageAlign(length), data.fd_flags, data.heap_flags);
   try {
     data.fd = dmaBufFd(task, dmabuf, data.fd_flags);
+    return { file: dmabuf.file, fd: data.fd };
   } catch (error) {
     dmaBufPut(dmabuf);
     throw error;

@@ -21,7 +21,7 @@ import { File, type FileOperations, orNoMemory } from '../../fs/file.js';
 import { Pipe } from '../../fs/pipe.js';
 import type { Kernel } from '../../kernel.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import type { Task } from '../../task.js';
+import { type Task, tellOrWithdraw } from '../../task.js';
 import {
   type DmaFence,
   describeFence,
@@ -87,17 +87,17 @@ export function syncFileCreate(kernel: Kernel, fence: DmaFence, userName = ''): 
 
 /**
  * Gives the caller a descriptor of a sync_file, close-on-exec, which takes over the kernel's reference,
- * and tells its number by `tell`. Nothing is given if it cannot be told: that is tried with −1 first.
+ * and tells its number by `tell`. Nothing is given if it cannot be told.
  */
 export function installSyncFile(
   task: Task,
   make: () => SyncFile,
   tell: (fd: number) => void,
 ): void {
-  tell(-1);
   const { file } = make();
   try {
-    tell(task.installFd(file, O_CLOEXEC));
+    const fd = task.installFd(file, O_CLOEXEC);
+    tellOrWithdraw(task, { file, fd }, () => tell(fd));
   } finally {
     file.put();
   }
