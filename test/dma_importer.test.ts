@@ -1,5 +1,5 @@
 /** /dev/dma_importer: what devices make of buffers, as programs see it. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as uapi from '../ioctl/index.js';
 import {
   dmaBufList,
@@ -11,8 +11,7 @@ import {
 } from '../src/index.js';
 import { native } from '../src/native.js';
 import { Importer } from './importer.js';
-import { LINKAGES, needsCompiler, program } from './programs.js';
-import { expectNothingLeft, run, testKernel } from './run.js';
+import { expectNothingLeft, testKernel } from './run.js';
 
 const PAGE = 4096;
 const MiB = 2 ** 20;
@@ -377,22 +376,4 @@ test('bufinfo lists who is attached', () => {
     '\tAttached Devices:\n\tgpu\n\tcamera\nTotal 2 devices attached\n\n',
   );
   kernel.sys.close(info);
-});
-
-describe('a program of its own', () => {
-  beforeEach(needsCompiler);
-
-  test.each(
-    LINKAGES.flatMap((linkage) => ['draw', 'look'].map((what) => [linkage, what] as const)),
-  )('%s: %s', async (linkage, what) => {
-    const kernel = kernelWith();
-    const { stdout, stderr, status } = await run(kernel, program('importer', linkage), [what]);
-    expect({ stdout, stderr, status }).toEqual({
-      stdout: what === 'draw' ? 'drawn\n' : '#####\n',
-      stderr: '',
-      status: 0,
-    });
-    await expectNothingLeft(kernel);
-    expect(kernel.dmesg()).toEqual([]);
-  });
 });

@@ -23,10 +23,16 @@ export interface RunOptions extends SpawnProgramOptions {
   encoding?: BufferEncoding;
 }
 
+/** `COHERENCY=strict npx vitest run`: caches are strict wherever a test does not say, and find nothing. */
+const strict = process.env.COHERENCY === 'strict';
+
 /** A kernel that is closed at the end of the test. */
 export function testKernel(options: KernelOptions = {}): Kernel {
-  const kernel = new Kernel(options);
-  onTestFinished(() => kernel.close());
+  const kernel = new Kernel({ ...(strict && { coherency: 'strict' }), ...options });
+  onTestFinished(() => {
+    kernel.close();
+    if (options.coherency === undefined) expect(kernel.staleAccesses).toEqual([]);
+  });
   return kernel;
 }
 
