@@ -10,7 +10,7 @@ import {
   DMA_FROM_DEVICE,
   DMA_TO_DEVICE,
   dmaBufList,
-  type Kernel,
+  Kernel,
 } from '../src/index.js';
 import type { StrictCoherency } from '../src/mm/cache.js';
 import { random } from '../src/mm/random.js';
@@ -106,7 +106,7 @@ const self = `${readFileSync('/proc/self/comm', 'utf8').trim()}[${process.pid}]`
 
 describe('what the device and the CPU see', () => {
   test('a kernel is coherent unless asked', () => {
-    const kernel = testKernel();
+    using kernel = new Kernel();
     expect([kernel.coherency, kernel.cache, kernel.staleAccesses]).toEqual([
       'coherent',
       undefined,
