@@ -57,7 +57,7 @@ import { forEachSgtableDmaSg, forEachSgtableSg } from '../../mm/scatterlist.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 import { miscRegister } from '../misc.js';
-import { DmaImporterDevice, type Import, MAX_RING, type Transfer } from './dma_importer_device.js';
+import { carryOut, DmaImporterDevice, type Import, MAX_RING } from './dma_importer_device.js';
 
 /** Bytes of one transfer. */
 const MAX_TRANSFER = 2n ** 30n;
@@ -245,29 +245,25 @@ function transfer({ device }: DmaImporterDevice, task: Task, arg: number): void 
   if (data.value > 0xff || data.length > MAX_TRANSFER) throw errno('EINVAL');
   const length = Number(data.length);
   const user = Number(data.data);
-  const of: Transfer = {
-    source: Number(data.source),
-    destination: Number(data.destination),
-    length,
-  };
+  const [source, destination] = [Number(data.source), Number(data.destination)];
   switch (data.op) {
     case DMA_IMPORTER_OP_READ: {
       const bytes = new Uint8Array(length);
-      DmaImporterDevice.carryOut(() => device.read(of.source, bytes));
+      carryOut(() => device.read(source, bytes));
       copyToUser(task.mm, user, bytes);
       break;
     }
     case DMA_IMPORTER_OP_WRITE: {
       const bytes = new Uint8Array(length);
       task.mm.read(user, bytes);
-      DmaImporterDevice.carryOut(() => device.write(of.destination, bytes));
+      carryOut(() => device.write(destination, bytes));
       break;
     }
     case DMA_IMPORTER_OP_FILL:
-      DmaImporterDevice.carryOut(() => device.fill(of.destination, length, data.value));
+      carryOut(() => device.fill(destination, length, data.value));
       break;
     case DMA_IMPORTER_OP_COPY:
-      DmaImporterDevice.carryOut(() => device.copy(of.destination, of.source, length));
+      carryOut(() => device.copy(destination, source, length));
       break;
   }
 }

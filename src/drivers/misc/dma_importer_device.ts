@@ -143,11 +143,13 @@ export class Import {
   }
 }
 
-/** Addresses of the device. */
-export interface Transfer {
-  source: number;
-  destination: number;
-  length: number;
+/** Has the engine do something; EIO if it runs into a fault. */
+export function carryOut(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw error instanceof DmaFault ? errno('EIO') : error;
+  }
 }
 
 export class DmaImporterDevice {
@@ -236,15 +238,6 @@ export class DmaImporterDevice {
     } catch (error) {
       if (!(error instanceof DmaFault)) throw error;
       return DMA_IMPORTER_DESC_FAULT;
-    }
-  }
-
-  /** What the engine does; EIO if it runs into a fault. */
-  static carryOut(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      throw error instanceof DmaFault ? errno('EIO') : error;
     }
   }
 
