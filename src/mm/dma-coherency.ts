@@ -3,47 +3,32 @@ import type { Device } from './device.js';
 import type { DmaDataDirection } from './dma-direction.js';
 import type { MappableMemory } from './shmem.js';
 
+/** Something that concerns `length` bytes of a memory, from `offset` on, and a device. */
+type OnBytes = (
+  dev: Device,
+  memory: MappableMemory,
+  offset: number,
+  length: number,
+  dir: DmaDataDirection,
+) => void;
+
 /**
  * The caches between the CPU and devices that do not see them (`dma_coherent` false). Bytes are given as
  * `length` of a memory from `offset` on.
  */
 export interface DmaCoherency {
   /** A device has bytes mapped from here on; told before they are synced. */
-  map(
-    dev: Device,
-    memory: MappableMemory,
-    offset: number,
-    length: number,
-    dir: DmaDataDirection,
-  ): void;
+  map: OnBytes;
   /** It has not any more; told after they are synced. */
-  unmap(
-    dev: Device,
-    memory: MappableMemory,
-    offset: number,
-    length: number,
-    dir: DmaDataDirection,
-  ): void;
+  unmap: OnBytes;
   /** The CPU is about to access a buffer, for `task` or for the kernel itself: told after it is synced. */
   begin(memory: MappableMemory, dir: DmaDataDirection, task?: Task): void;
   /** It has done so: told before it is synced. */
   end(memory: MappableMemory, dir: DmaDataDirection, task?: Task): void;
   /** arch_sync_dma_for_device() */
-  syncForDevice(
-    dev: Device,
-    memory: MappableMemory,
-    offset: number,
-    length: number,
-    dir: DmaDataDirection,
-  ): void;
+  syncForDevice: OnBytes;
   /** arch_sync_dma_for_cpu() */
-  syncForCpu(
-    dev: Device,
-    memory: MappableMemory,
-    offset: number,
-    length: number,
-    dir: DmaDataDirection,
-  ): void;
+  syncForCpu: OnBytes;
   /** What the device reads. */
   read(dev: Device, memory: MappableMemory, offset: number, into: Uint8Array): void;
   /** What the device writes. */
