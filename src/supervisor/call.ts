@@ -1,6 +1,6 @@
 /** A system call that a program waits in, and the ways to answer it. */
 
-import { orThrow } from '../errno.js';
+import { Errno, orThrow } from '../errno.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
 import type { RemoteTask } from './process.js';
@@ -110,16 +110,17 @@ export class Call {
 
   /**
    * Has the caller close a descriptor, and its call fail with EFAULT: in that order, as what it waits in
-   * can be replaced by calls of our choosing, and the first that fails is what it sees. It keeps the
-   * descriptor where that is not allowed (another process traces it).
+   * can be replaced by calls of our choosing, and the first that fails is what it sees. False where that is
+   * not allowed (another process traces it): nothing has happened.
    */
-  closeAndFault(fd: number): void {
+  closeAndFault(fd: number): boolean {
     const { close, uname } = native.SYS as Record<'close' | 'uname', number>;
     const calls = [
       { nr: close, args: [fd] },
       { nr: uname, args: [NO_ADDRESS] },
     ];
-    native.injectCalls(this.listener, this.notif, this.tid, calls, new Float64Array(2));
+    const results = new Float64Array(calls.length);
+    return native.injectCalls(this.listener, this.notif, this.tid, calls, results) !== -Errno.EPERM;
   }
 
   #addFd(fd: number, cloexec: boolean, flags: number): number {

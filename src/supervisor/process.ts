@@ -6,6 +6,7 @@ import type { File } from '../fs/file.js';
 import type { Kernel } from '../kernel.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
+import { KERN_WARNING } from '../printk.js';
 import { readComm, type Task } from '../task.js';
 import type { Call } from './call.js';
 import { HotDescriptor } from './hot_descriptor.js';
@@ -112,7 +113,12 @@ export class RemoteTask implements Task {
 
   withdrawFd(file: File, fd: number): void {
     // Another thread may have been faster, and have something else there by now.
-    if (this.lookUp(fd) === file) this.call.closeAndFault(fd);
+    if (this.lookUp(fd) !== file || this.call.closeAndFault(fd)) return;
+    const why = 'it could not be told of it (EFAULT), and another process traces it';
+    this.kernel.printk(
+      KERN_WARNING,
+      `dmabuf-shim: process ${this.pid} keeps descriptor ${fd}: ${why}`,
+    );
   }
 
   close(): void {
