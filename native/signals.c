@@ -33,8 +33,12 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 }
 
 static void restore_defaults(void) {
-    for (int number = 1; number < NSIG; number++)
-        if (sigismember(&watched, number) == 1) signal(number, SIG_DFL);
+    for (int number = 1; number < NSIG; number++) {
+        if (sigismember(&watched, number) != 1) continue;
+        /* What another thread has yet to take came while it was watched: to ignore discards it. */
+        signal(number, SIG_IGN);
+        signal(number, SIG_DFL);
+    }
     int fd = atomic_exchange(&writer, -1);
     while (atomic_load(&in_handlers)) sched_yield();
     if (fd >= 0) close(fd);

@@ -162,11 +162,12 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   const signals = native.watchSignals(numbers, (signal, code) => {
     // It ends us only if there is something left to wait for: the program may have ended of it already.
-    if (gone) late ??= setTimeout(dieOf, LATE, signal);
+    if (gone) late ??= setTimeout(() => setImmediate(dieUnlessIdle, signal), LATE);
     else if (code <= SI_USER) child.kill(signal);
   });
   signals.unref();
   let gone = false;
+  let idle = false;
   let late: NodeJS.Timeout | undefined;
   const [status, signal] = await new Promise<[number, NodeJS.Signals | null]>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
@@ -178,11 +179,17 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   gone = true;
   // What it left running needs us still: without an answer their every open(2) would fail.
   await kernel.idle();
+  idle = true;
   summarize(kernel);
   clearTimeout(late);
   if (signal !== null) dieOf(constants.signals[signal]);
   signals.close();
   return status;
+
+  /** After a look at what has happened meanwhile: we may have had no processor for as long as LATE. */
+  function dieUnlessIdle(number: number): void {
+    if (!idle) dieOf(number);
+  }
 
   function dieOf(number: number): void {
     signals.close();
