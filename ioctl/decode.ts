@@ -3,8 +3,8 @@
 import { bytesAt, type CType, type IoctlArg } from './ctype.js';
 import { type FlagTable, formatFlags } from './flags.js';
 import { _IOC_DIR, _IOC_NR, _IOC_READ, _IOC_SIZE, _IOC_TYPE, _IOC_WRITE } from './ioc.js';
-import type { IoctlTable } from './ioctl.js';
-import type { ArrayType, StructType } from './struct.js';
+import type { IoctlDef, IoctlTable } from './ioctl.js';
+import type { ArrayType, Field, StructType } from './struct.js';
 
 /** The four parts of a request number. */
 export interface DecodedRequest {
@@ -27,13 +27,37 @@ export function decodeRequest(request: number): DecodedRequest {
   };
 }
 
+const byRequest = new WeakMap<IoctlTable, Map<number, IoctlDef>>();
+
+/**
+ * The ioctl of a table that a request is; undefined if there is none. `extensible`: its size is that of the
+ * caller's struct, and does not matter.
+ */
+export function findIoctl(
+  table: IoctlTable,
+  request: number,
+  extensible = false,
+): IoctlDef | undefined {
+  let found = byRequest.get(table);
+  if (!found) {
+    found = new Map(Object.values(table).map((def) => [def.request, def]));
+    byRequest.set(table, found);
+  }
+  const exact = found.get(request);
+  if (exact || !extensible) return exact;
+  const [type, nr] = [_IOC_TYPE(request), _IOC_NR(request)];
+  return Object.values(table).find(
+    (def) => _IOC_NR(def.request) === nr && _IOC_TYPE(def.request) === type,
+  );
+}
+
 /**
  * The name of a request, looked up in the tables in turn; if none has it,
  * `_IOC(_IOC_READ|_IOC_WRITE, 0x62, 0x3f, 0x8)`.
  */
 export function formatRequest(request: number, ...tables: readonly IoctlTable[]): string {
   for (const table of tables) {
-    const found = Object.values(table).find((def) => def.request === request);
+    const found = findIoctl(table, request);
     if (found) return found.name;
   }
   const { dir, type, nr, size } = decodeRequest(request);
@@ -54,23 +78,86 @@ const SHOWN_ELEMENTS = 32;
  * An argument by its type: `{len=8192, fd=0, fd_flags=O_RDWR|O_CLOEXEC, heap_flags=0}`.
  * Numbers are decimal, addresses hex (`NULL` for 0), flags by name with what is left in hex,
  * strings quoted; `...` stands for what is cut off. A lone scalar is in brackets: `[1]`.
- * An argument shorter than its type is shown in hex: `"\x01\x02"`.
+ * Of a struct that is shorter than its type, as an older program's is, the fields that are there are shown; of a
+ * longer one also the bytes beyond, if they are not zero. Anything else that is too short is shown in hex:
+ * `"\x01\x02"`.
  */
 export function formatArg(type: CType, arg: IoctlArg): string {
   const { bytes } = arg;
-  if (bytes.length < type.size) return quote(bytes, (byte) => `\\x${hexByte(byte)}`);
   const memory = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (isStruct(type)) return formatStruct(type, memory);
+  if (bytes.length < type.size) return formatBytes(bytes);
   const text = format(type, memory, 0);
   return type.kind === 'integer' || type.kind === 'pointer' ? `[${text}]` : text;
 }
 
-function format(type: CType, memory: DataView, at: number, flags?: FlagTable): string {
-  if (isStruct(type)) {
-    const fields = type.fields.map(
-      (f) => `${f.name}=${format(f.type, memory, at + f.offset, f.flags)}`,
-    );
-    return `{${fields.join(', ')}}`;
+const NO_BYTES = new Uint8Array();
+
+/** A struct that may be shorter or longer than its type. */
+function formatStruct(type: StructType, memory: DataView): string {
+  const { fields, size } = type;
+  const { byteLength } = memory;
+  const shown = shownFields(type, byteLength);
+  const parts = [formatFields(shown, memory, 0)];
+  if (byteLength < size && fields.some((field) => isCut(field, byteLength))) parts.push('...');
+  const beyond =
+    type.flexible || byteLength <= size ? NO_BYTES : bytesAt(memory, size, byteLength - size);
+  if (beyond.some((byte) => byte !== 0)) {
+    parts.push(`/* bytes ${size}..${byteLength - 1} */ ${formatBytes(beyond)}`);
   }
+  return `{${parts.filter(Boolean).join(', ')}}`;
+}
+
+/** Whether so many bytes hold the beginning of a field, but not its end. */
+function isCut({ offset, type }: Field, available: number): boolean {
+  return offset < available && offset + type.size > available;
+}
+
+/**
+ * What a call has changed in its argument: of a struct the fields that are others than before (`{fd=4}`), of
+ * anything else all of it; empty if nothing is.
+ */
+export function formatChanges(type: CType, before: IoctlArg, after: IoctlArg): string {
+  const [old, now] = [before.bytes, after.bytes];
+  if (sameBytes(old, now, 0, Math.max(old.length, now.length))) return '';
+  if (!isStruct(type)) return formatArg(type, after);
+  const memory = new DataView(now.buffer, now.byteOffset, now.byteLength);
+  const changed = shownFields(type, now.length).filter(
+    ({ offset, type: { flexible, kind, size } }) => {
+      const end = flexible ? now.length : offset + size;
+      if (sameBytes(old, now, offset, end)) return false;
+      // What lies behind the NUL of a string is not part of it.
+      if (kind !== 'chars') return true;
+      return formatString(old.subarray(offset, end)) !== formatString(now.subarray(offset, end));
+    },
+  );
+  const text = formatFields(changed, memory, 0);
+  return text && `{${text}}`;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The fields that lie within so many bytes. */
+function shownFields({ fields, size }: StructType, available: number): readonly Field[] {
+  if (available >= size) return fields;
+  return fields.filter(({ offset, type }) => offset < available && offset + type.size <= available);
+}
+
+function formatField({ name, type, offset, flags }: Field, memory: DataView, at: number): string {
+  return `${name}=${format(type, memory, at + offset, flags)}`;
+}
+
+function formatFields(fields: readonly Field[], memory: DataView, at: number): string {
+  let text = '';
+  for (const field of fields) text += `${text && ', '}${formatField(field, memory, at)}`;
+  return text;
+}
+
+function format(type: CType, memory: DataView, at: number, flags?: FlagTable): string {
+  if (isStruct(type)) return `{${formatFields(type.fields, memory, at)}}`;
   if (isArray(type)) {
     const { element } = type;
     const room = type.flexible?.covers(memory.byteLength - at) ?? type.size;
@@ -84,8 +171,9 @@ function format(type: CType, memory: DataView, at: number, flags?: FlagTable): s
   if (type.kind === 'chars') return formatString(bytesAt(memory, at, type.size));
   if (type.kind === 'cstring') return formatString(bytesAt(memory, at, memory.byteLength - at));
 
-  const value = BigInt(type.load(memory, at) as number | bigint);
-  const bits = BigInt.asUintN(type.size * 8, value);
+  const value = type.load(memory, at) as number | bigint;
+  if (!flags && type.kind === 'integer') return value.toString();
+  const bits = BigInt.asUintN(type.size * 8, BigInt(value));
   if (flags) return formatFlags(bits, flags);
   if (type.kind === 'pointer') return value ? hex(bits) : 'NULL';
   return value.toString();
@@ -127,6 +215,10 @@ function escapeByte(byte: number, next: number | undefined): string {
   if (byte >= 0x20 && byte < 0x7f) return char;
   const digitFollows = next !== undefined && next >= 0x30 && next <= 0x39;
   return `\\${byte.toString(8).padStart(digitFollows ? 3 : 1, '0')}`;
+}
+
+function formatBytes(bytes: Uint8Array): string {
+  return quote(bytes, (byte) => `\\x${hexByte(byte)}`);
 }
 
 function hexByte(byte: number): string {

@@ -60,26 +60,30 @@ export const dma_buf_ioctls = ioctls({
   /**
    * Makes memory and caches agree at the start and at the end of the processor's access.
    * It does not wait for devices that are no part of the buffer's fences, nor lock anybody out.
-   * EINVAL: unknown flags, or neither read nor write. EFAULT.
+   * EINVAL: unknown flags, or neither read nor write. EFAULT. EAGAIN, EINTR: to be made again.
    */
-  DMA_BUF_IOCTL_SYNC: iow(DMA_BUF_BASE, 0, dma_buf_sync),
+  DMA_BUF_IOCTL_SYNC: iow(DMA_BUF_BASE, 0, dma_buf_sync, { errors: ['EAGAIN', 'EINTR'] }),
   /** DMA_BUF_SET_NAME with the number that 32-bit Android took for it. */
-  DMA_BUF_SET_NAME_A: iow(DMA_BUF_BASE, 1, u32, { arg: cstring }),
+  DMA_BUF_SET_NAME_A: iow(DMA_BUF_BASE, 1, u32, { arg: cstring, errors: ['ENOMEM'] }),
   /**
    * Names the buffer for `fdinfo` and debugfs; an empty string is a name too.
-   * EINVAL: DMA_BUF_NAME_LEN bytes or more without the NUL. EFAULT.
+   * EINVAL: DMA_BUF_NAME_LEN bytes or more without the NUL. ENOMEM. EFAULT.
    */
-  DMA_BUF_SET_NAME_B: iow(DMA_BUF_BASE, 1, u64, { arg: cstring }),
+  DMA_BUF_SET_NAME_B: iow(DMA_BUF_BASE, 1, u64, { arg: cstring, errors: ['ENOMEM'] }),
   /**
    * Gives the fences that are on the buffer now as a sync_file (since Linux 6.0).
    * EINVAL: unknown flags, or neither read nor write. ENOMEM. EMFILE. EFAULT.
    */
-  DMA_BUF_IOCTL_EXPORT_SYNC_FILE: iowr(DMA_BUF_BASE, 2, dma_buf_export_sync_file),
+  DMA_BUF_IOCTL_EXPORT_SYNC_FILE: iowr(DMA_BUF_BASE, 2, dma_buf_export_sync_file, {
+    errors: ['EMFILE', 'ENOMEM'],
+  }),
   /**
    * Adds the fence of a sync_file to the buffer (since Linux 6.0).
    * EINVAL: as above, or `fd` is no sync_file. ENOMEM. EFAULT.
    */
-  DMA_BUF_IOCTL_IMPORT_SYNC_FILE: iow(DMA_BUF_BASE, 3, dma_buf_import_sync_file),
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE: iow(DMA_BUF_BASE, 3, dma_buf_import_sync_file, {
+    errors: ['ENOMEM'],
+  }),
 });
 export const {
   DMA_BUF_IOCTL_SYNC,

@@ -34,8 +34,10 @@ export const DMA_HEAP_IOC_MAGIC = 'H';
 export const dma_heap_ioctls = ioctls({
   /**
    * Allocates a zeroed buffer and gives its descriptor.
-   * EINVAL: a field out of its range, `len` 0 or too large. ENOMEM. EFAULT. EMFILE.
+   * EINVAL: a field out of its range, `len` 0 or too large. ENOMEM. EFAULT. EMFILE. ENFILE.
    */
-  DMA_HEAP_IOCTL_ALLOC: iowr(DMA_HEAP_IOC_MAGIC, 0x0, dma_heap_allocation_data),
+  DMA_HEAP_IOCTL_ALLOC: iowr(DMA_HEAP_IOC_MAGIC, 0x0, dma_heap_allocation_data, {
+    errors: ['EMFILE', 'ENFILE', 'ENOMEM'],
+  }),
 });
 export const { DMA_HEAP_IOCTL_ALLOC } = requests(dma_heap_ioctls);

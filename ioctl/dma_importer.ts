@@ -225,48 +225,48 @@ const TYPE = DMA_IMPORTER_IOC_MAGIC;
 /** The ioctls of /dev/dma_importer. */
 export const dma_importer_ioctls = ioctls({
   /** Makes the device. EBUSY: it is made already. EINVAL: a mask that is not 2^n − 1, a size below 4096. */
-  DMA_IMPORTER_IOCTL_SETUP: iow(TYPE, 0x00, dma_importer_setup),
-  /** dma_buf_attach(). EBADF, EINVAL: `fd` is no dma-buf. Otherwise what its exporter answers. */
-  DMA_IMPORTER_IOCTL_ATTACH: iowr(TYPE, 0x01, dma_importer_attach),
+  DMA_IMPORTER_IOCTL_SETUP: iow(TYPE, 0x00, dma_importer_setup, { errors: [] }),
+  /** dma_buf_attach(). EBADF, EINVAL: `fd` is no dma-buf. ENOMEM. Otherwise what its exporter answers. */
+  DMA_IMPORTER_IOCTL_ATTACH: iowr(TYPE, 0x01, dma_importer_attach, { errors: ['ENOMEM'] }),
   /** dma_buf_detach(). EBUSY while it is mapped, pinned, or mapped into the kernel. */
-  DMA_IMPORTER_IOCTL_DETACH: iow(TYPE, 0x02, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_DETACH: iow(TYPE, 0x02, dma_importer_handle, { errors: [] }),
   /**
    * dma_buf_map_attachment(). EBUSY: it is mapped. EINVAL: more segments than the device takes, or a direction
    * that there is not. ENOMEM, EIO: it cannot be mapped.
    */
-  DMA_IMPORTER_IOCTL_MAP: iowr(TYPE, 0x03, dma_importer_map),
+  DMA_IMPORTER_IOCTL_MAP: iowr(TYPE, 0x03, dma_importer_map, { errors: ['EIO', 'ENOMEM'] }),
   /** dma_buf_unmap_attachment(). EINVAL: it is not mapped. */
-  DMA_IMPORTER_IOCTL_UNMAP: iow(TYPE, 0x04, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_UNMAP: iow(TYPE, 0x04, dma_importer_handle, { errors: [] }),
   /** The scatterlist. EINVAL: it is not mapped. Nothing is written when there is not room for all. */
-  DMA_IMPORTER_IOCTL_GET_SEGMENTS: iowr(TYPE, 0x05, dma_importer_segments),
-  /** dma_buf_pin(). EINVAL: the attachment is not dynamic. */
-  DMA_IMPORTER_IOCTL_PIN: iow(TYPE, 0x06, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_GET_SEGMENTS: iowr(TYPE, 0x05, dma_importer_segments, { errors: [] }),
+  /** dma_buf_pin(). EINVAL: the attachment is not dynamic. ENOMEM. */
+  DMA_IMPORTER_IOCTL_PIN: iow(TYPE, 0x06, dma_importer_handle, { errors: ['ENOMEM'] }),
   /** dma_buf_unpin(). EINVAL: it is not pinned. */
-  DMA_IMPORTER_IOCTL_UNPIN: iow(TYPE, 0x07, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_UNPIN: iow(TYPE, 0x07, dma_importer_handle, { errors: [] }),
   /** dma_buf_vmap(). EINVAL: the exporter has none. ENOMEM. */
-  DMA_IMPORTER_IOCTL_VMAP: iow(TYPE, 0x08, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_VMAP: iow(TYPE, 0x08, dma_importer_handle, { errors: ['ENOMEM'] }),
   /** dma_buf_vunmap(). EINVAL: it is not mapped. */
-  DMA_IMPORTER_IOCTL_VUNMAP: iow(TYPE, 0x09, dma_importer_handle),
+  DMA_IMPORTER_IOCTL_VUNMAP: iow(TYPE, 0x09, dma_importer_handle, { errors: [] }),
   /**
    * Kernel code reads or writes the buffer, between dma_buf_begin_cpu_access() and
    * dma_buf_end_cpu_access(). EINVAL: outside the buffer. EFAULT.
    */
-  DMA_IMPORTER_IOCTL_CPU_ACCESS: iow(TYPE, 0x0a, dma_importer_cpu_access),
+  DMA_IMPORTER_IOCTL_CPU_ACCESS: iow(TYPE, 0x0a, dma_importer_cpu_access, { errors: [] }),
   /** What has become of an attachment. */
-  DMA_IMPORTER_IOCTL_INFO: iowr(TYPE, 0x0b, dma_importer_info),
+  DMA_IMPORTER_IOCTL_INFO: iowr(TYPE, 0x0b, dma_importer_info, { errors: [] }),
   /** The engine does one thing, now. EIO: an address is not mapped for it, and nothing was done. EFAULT. */
-  DMA_IMPORTER_IOCTL_TRANSFER: iow(TYPE, 0x0c, dma_importer_transfer),
+  DMA_IMPORTER_IOCTL_TRANSFER: iow(TYPE, 0x0c, dma_importer_transfer, { errors: [] }),
   /** Where the engine's descriptors are; it begins with the first. */
-  DMA_IMPORTER_IOCTL_SET_RING: iow(TYPE, 0x0d, dma_importer_ring),
+  DMA_IMPORTER_IOCTL_SET_RING: iow(TYPE, 0x0d, dma_importer_ring, { errors: [] }),
   /**
    * The engine goes through the descriptors that are its own. EINVAL: there is no ring. EIO: it came upon
    * one that it could not carry out, or the ring itself is not mapped; it has stopped there.
    */
-  DMA_IMPORTER_IOCTL_KICK: iowr(TYPE, 0x0e, dma_importer_kick),
+  DMA_IMPORTER_IOCTL_KICK: iowr(TYPE, 0x0e, dma_importer_kick, { errors: [] }),
   /** The faults of this device so far. */
-  DMA_IMPORTER_IOCTL_GET_FAULT: iowr(TYPE, 0x0f, dma_importer_fault),
+  DMA_IMPORTER_IOCTL_GET_FAULT: iowr(TYPE, 0x0f, dma_importer_fault, { errors: [] }),
   /** Unmaps, unpins and detaches everything, and forgets the faults. */
-  DMA_IMPORTER_IOCTL_RESET: io(TYPE, 0x10),
+  DMA_IMPORTER_IOCTL_RESET: io(TYPE, 0x10, { errors: [] }),
 });
 export const {
   DMA_IMPORTER_IOCTL_SETUP,

@@ -35,10 +35,18 @@ export interface IoctlDef<A extends CType | undefined = CType | undefined> {
   readonly request: Request<A>;
   /** `_IOC_NONE`, or a union of `_IOC_READ` and `_IOC_WRITE`. */
   readonly dir: number;
+  /** What is really copied, where that is something else than `dir`. */
+  readonly copy?: number | undefined;
   /** What the pointer points to; undefined if there is no argument. */
   readonly arg: A;
   /** Kernel-doc of the ioctl. */
   readonly doc: string | undefined;
+  /**
+   * The names of the errnos that its contract allows, such as `EINVAL`; undefined: it does not say. Chaos injects
+   * those that a correct program may see; of the headers in this folder only these are listed, and the docs
+   * say the others.
+   */
+  readonly errors: readonly string[] | undefined;
 }
 
 /** An ioctl whose name is still to come: the key that it gets in its table. */
@@ -47,9 +55,21 @@ export type IoctlSpec<A extends CType | undefined = CType | undefined> = Omit<Io
 /** The ioctls of a header, by name. */
 export type IoctlTable = Readonly<Record<string, IoctlDef>>;
 
+/** What can be said of an ioctl besides its number and its argument. */
+export interface IoctlOptions {
+  doc?: string;
+  /** Names of errnos, such as `EINVAL`. */
+  errors?: readonly string[];
+  /**
+   * What is really copied, `_IOC_READ` and `_IOC_WRITE`, where the number says something else, as some of Linux's
+   * do: `_IOC_WRITE` for WDIOC_SETOPTIONS, which is an `_IOR`.
+   */
+  copy?: number;
+}
+
 /** What makes an ioctl with an argument, of one direction. */
 export interface IoctlMaker {
-  <T extends CType>(type: string, nr: number, arg: T, options?: { doc?: string }): IoctlSpec<T>;
+  <T extends CType>(type: string, nr: number, arg: T, options?: IoctlOptions): IoctlSpec<T>;
   /**
    * For a pointer to something else than what the number's size is taken from: `_IOW('b', 1, __u32)`
    * of DMA_BUF_SET_NAME_A takes a string.
@@ -58,22 +78,35 @@ export interface IoctlMaker {
     type: string,
     nr: number,
     sized: Sized,
-    options: { doc?: string; arg: A },
+    options: IoctlOptions & { arg: A },
   ): IoctlSpec<A>;
+  /**
+   * For a plain number instead of a pointer: RTC_IRQP_SET is `_IOW('p', 12, unsigned long)`, and what is passed is
+   * the rate itself.
+   */
+  (
+    type: string,
+    nr: number,
+    sized: Sized,
+    options: IoctlOptions & { arg: undefined },
+  ): IoctlSpec<undefined>;
 }
 
 function maker(dir: number): IoctlMaker {
-  return <T extends CType>(
+  const make = <T extends CType>(
     type: string,
     nr: number,
     sized: T,
-    options: { doc?: string; arg?: T } = {},
-  ): IoctlSpec<T> => ({
+    options: IoctlOptions & { arg?: T | undefined } = {},
+  ) => ({
     request: _IOC(dir, type, nr, sized.size) as Request<T>,
     dir,
-    arg: options.arg ?? sized,
+    copy: options.copy,
+    arg: ('arg' in options ? options.arg : sized) as T,
     doc: options.doc,
+    errors: options.errors,
   });
+  return make as IoctlMaker;
 }
 
 /** `_IOR(type, nr, arg)`: the kernel fills the argument. */
@@ -86,9 +119,13 @@ export const iow = maker(_IOC_WRITE);
 export const iowr = maker(_IOC_READ | _IOC_WRITE);
 
 /** `_IO(type, nr)`: no argument. */
-export function io(type: string, nr: number, options: { doc?: string } = {}): IoctlSpec<undefined> {
+export function io(
+  type: string,
+  nr: number,
+  { doc, errors }: IoctlOptions = {},
+): IoctlSpec<undefined> {
   const request = _IOC(_IOC_NONE, type, nr, 0) as Request<undefined>;
-  return { request, dir: _IOC_NONE, arg: undefined, doc: options.doc };
+  return { request, dir: _IOC_NONE, arg: undefined, doc, errors };
 }
 
 /** A table of ioctls: each gets its key as name. */

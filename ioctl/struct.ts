@@ -88,6 +88,10 @@ export interface StructType<F extends Fields = Fields>
   readonly tag: string;
   /** All fields in C's order, those of anonymous members included. */
   readonly fields: readonly Field[];
+  /** The members as they are declared: an anonymous one is not unfolded, and its name is empty. */
+  readonly members: readonly Field[];
+  /** `__attribute__((packed))`. */
+  readonly packed: boolean;
   readonly doc: string | undefined;
   /** The class of the views, for `instanceof`. */
   readonly View: new (
@@ -171,6 +175,7 @@ const reserved = new Set(['bytes', 'toObject', 'constructor', '__proto__']);
 /** Places the members by the ABI's rule: each at the next multiple of its alignment. */
 function place(kind: 'struct' | 'union', tag: string, members: Members, packed: boolean) {
   const fields: Field[] = [];
+  const placed: Field[] = [];
   let end = 0;
   let size = 0;
   let align = 1;
@@ -184,18 +189,21 @@ function place(kind: 'struct' | 'union', tag: string, members: Members, packed: 
     size = Math.max(size, end);
     if (!packed) align = Math.max(align, type.align);
     if ('anonymous' in member) {
+      placed.push({ name: '', type, offset });
       for (const inner of member.anonymous.fields) {
         fields.push({ ...inner, offset: offset + inner.offset });
       }
     } else {
-      fields.push({ ...('type' in member ? member : {}), name, type, offset });
+      const one = { ...('type' in member ? member : {}), name, type, offset };
+      fields.push(one);
+      placed.push(one);
     }
   }
   for (const [i, { name }] of fields.entries()) {
     const twice = fields.findIndex((other) => other.name === name) !== i;
     if (twice || reserved.has(name)) throw new TypeError(`${tag}.${name} is taken`);
   }
-  return { fields, size: roundUp(size, align), align };
+  return { fields, placed, size: roundUp(size, align), align };
 }
 
 function define(
@@ -206,7 +214,8 @@ function define(
 ): StructType {
   const tag = typeof first === 'string' ? first : '';
   const members = typeof first === 'string' ? second : first;
-  const { fields, size, align } = place(kind, tag || kind, members, options.packed ?? false);
+  const packed = options.packed ?? false;
+  const { fields, placed, size, align } = place(kind, tag || kind, members, packed);
   const byName = new Map(fields.map((f) => [f.name, f]));
   const flexible = flexibleTail(fields, size);
 
@@ -231,6 +240,8 @@ function define(
     size,
     align,
     fields,
+    members: placed,
+    packed,
     doc: options.doc,
     ...(flexible && { flexible }),
     View: View as unknown as StructType['View'],

@@ -29,14 +29,16 @@ export const SW_SYNC_IOC_MAGIC = 'W';
 /** The ioctls of a sw_sync timeline. */
 export const sw_sync_ioctls = ioctls({
   /** Makes a fence on this timeline; it may be signalled already. ENOMEM. EMFILE. EFAULT. */
-  SW_SYNC_IOC_CREATE_FENCE: iowr(SW_SYNC_IOC_MAGIC, 0, sw_sync_create_fence_data),
+  SW_SYNC_IOC_CREATE_FENCE: iowr(SW_SYNC_IOC_MAGIC, 0, sw_sync_create_fence_data, {
+    errors: ['EMFILE', 'ENOMEM'],
+  }),
   /** Moves the timeline on by the given number and signals what it reaches. EFAULT. */
-  SW_SYNC_IOC_INC: iow(SW_SYNC_IOC_MAGIC, 1, u32),
+  SW_SYNC_IOC_INC: iow(SW_SYNC_IOC_MAGIC, 1, u32, { errors: [] }),
   /**
    * Tells the deadline of a fence.
    * EINVAL: a field not 0 that must be, or no sw_sync fence. ENOENT: no deadline was set. EFAULT.
    */
-  SW_SYNC_GET_DEADLINE: iowr(SW_SYNC_IOC_MAGIC, 2, sw_sync_get_deadline),
+  SW_SYNC_GET_DEADLINE: iowr(SW_SYNC_IOC_MAGIC, 2, sw_sync_get_deadline, { errors: [] }),
 });
 export const { SW_SYNC_IOC_CREATE_FENCE, SW_SYNC_IOC_INC, SW_SYNC_GET_DEADLINE } =
   requests(sw_sync_ioctls);

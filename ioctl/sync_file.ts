@@ -54,14 +54,14 @@ export const sync_file_ioctls = ioctls({
    * Makes a sync_file that is signalled when both are.
    * EINVAL: flags or pad not 0. ENOENT: fd2 is no sync_file. ENOMEM. EMFILE. EFAULT.
    */
-  SYNC_IOC_MERGE: iowr(SYNC_IOC_MAGIC, 3, sync_merge_data),
+  SYNC_IOC_MERGE: iowr(SYNC_IOC_MAGIC, 3, sync_merge_data, { errors: ['EMFILE', 'ENOMEM'] }),
   /**
    * Tells the state of the sync_file and, if there is room, of each of its fences.
    * EINVAL: flags or pad not 0, or room for some fences but not for all. ENOMEM. EFAULT.
    */
-  SYNC_IOC_FILE_INFO: iowr(SYNC_IOC_MAGIC, 4, sync_file_info),
+  SYNC_IOC_FILE_INFO: iowr(SYNC_IOC_MAGIC, 4, sync_file_info, { errors: ['ENOMEM'] }),
   /** Hints to the fence's driver when the fence is wanted. EINVAL: pad not 0. EFAULT. */
-  SYNC_IOC_SET_DEADLINE: iow(SYNC_IOC_MAGIC, 5, sync_set_deadline),
+  SYNC_IOC_SET_DEADLINE: iow(SYNC_IOC_MAGIC, 5, sync_set_deadline, { errors: [] }),
 });
 export const { SYNC_IOC_MERGE, SYNC_IOC_FILE_INFO, SYNC_IOC_SET_DEADLINE } =
   requests(sync_file_ioctls);

@@ -52,10 +52,13 @@ export type udmabuf_create_list = View<typeof udmabuf_create_list>;
 export const udmabuf_ioctls = ioctls({
   /**
    * Makes a dma-buf of one window and returns its descriptor.
-   * EINVAL: a seal, an alignment, a size out of range. EBADFD: no memfd. ENOMEM. EFAULT. EMFILE.
+   * EINVAL: a seal, an alignment, a size out of range. EBADFD: no memfd. ENOMEM. EFAULT.
+   * EMFILE. ENFILE.
    */
-  UDMABUF_CREATE: iow('u', 0x42, udmabuf_create),
+  UDMABUF_CREATE: iow('u', 0x42, udmabuf_create, { errors: ['EMFILE', 'ENFILE', 'ENOMEM'] }),
   /** Makes one dma-buf of several windows. Errors as for UDMABUF_CREATE; EINVAL for the count. */
-  UDMABUF_CREATE_LIST: iow('u', 0x43, udmabuf_create_list),
+  UDMABUF_CREATE_LIST: iow('u', 0x43, udmabuf_create_list, {
+    errors: ['EMFILE', 'ENFILE', 'ENOMEM'],
+  }),
 });
 export const { UDMABUF_CREATE, UDMABUF_CREATE_LIST } = requests(udmabuf_ioctls);

@@ -4,6 +4,7 @@ import {
   _IOC,
   _IOC_READ,
   _IOC_WRITE,
+  anonymous,
   array,
   type CType,
   charArray,
@@ -20,14 +21,20 @@ import {
   dma_heap_allocation_data,
   dma_heap_ioctls,
   field,
+  findIoctl,
   flags,
   formatArg,
+  formatChanges,
   formatFlags,
   formatRequest,
+  io,
+  ioctls,
+  iowr,
   O_CLOEXEC,
   O_RDWR,
   O_SYNC,
   OPEN_FLAGS,
+  offsetof,
   ptr,
   s32,
   s64,
@@ -35,7 +42,10 @@ import {
   sync_file_info,
   u16,
   u32,
+  u64,
   udmabuf_create_list,
+  union,
+  type View,
 } from '../../ioctl/index.js';
 
 describe('a request', () => {
@@ -53,6 +63,23 @@ describe('a request', () => {
     );
     expect(formatRequest(_IO('d', 0))).toBe('_IOC(_IOC_NONE, 0x64, 0, 0)');
     expect(decodeRequest(request)).toEqual({ dir: 3, type: 'b', nr: 0x3f, size: 8 });
+  });
+});
+
+describe('an ioctl of a table', () => {
+  const table = ioctls({ SET: iowr('\xc2', 1, struct('set', { a: u32 })), RUN: io('\xc2', 2) });
+  const longer = _IOC(_IOC_READ | _IOC_WRITE, '\xc2', 1, 24);
+
+  it('is found by its whole number', () => {
+    expect(findIoctl(table, table.SET.request)).toBe(table.SET);
+    expect(findIoctl(table, longer)).toBeUndefined();
+    expect(findIoctl({}, table.SET.request, true)).toBeUndefined();
+  });
+
+  it('is found whatever its size where that does not matter', () => {
+    expect(findIoctl(table, longer, true)).toBe(table.SET);
+    expect(findIoctl(table, _IOC(_IOC_WRITE, '\xc2', 3, 4), true)).toBeUndefined();
+    expect(findIoctl(table, _IOC(_IOC_WRITE, '\xc3', 1, 4), true)).toBeUndefined();
   });
 });
 
@@ -88,8 +115,99 @@ describe('a struct', () => {
     expect(formatArg(long, long.create())).toBe(`[${'0, '.repeat(32)}...]`);
   });
 
-  it('is told in bytes if it is too short for its type', () => {
+  it('that is shorter than its type has the fields that are there', () => {
+    const type = struct('set', { a: u32, b: u16, c: u64 });
+    const shown = (size: number) => formatArg(type, { bytes: new Uint8Array(size).fill(1) });
+    expect([0, 4, 5, 6, 8, 15, 16].map(shown)).toEqual([
+      '{}',
+      '{a=16843009}',
+      '{a=16843009, ...}',
+      '{a=16843009, b=257}',
+      '{a=16843009, b=257}',
+      '{a=16843009, b=257, ...}',
+      '{a=16843009, b=257, c=72340172838076673}',
+    ]);
+  });
+
+  it('that is longer has what lies beyond, unless it is zero', () => {
+    const type = struct('set', { a: u32 });
+    const bytes = Uint8Array.of(5, 0, 0, 0, 0, 0);
+    expect(formatArg(type, { bytes })).toBe('{a=5}');
+    bytes[5] = 7;
+    expect(formatArg(type, { bytes })).toBe('{a=5, /* bytes 4..5 */ "\\x00\\x07"}');
+  });
+
+  it('is told in bytes if it is too short for a type that has no fields', () => {
     expect(formatArg(u32, { bytes: Uint8Array.of(1, 0xab) })).toBe('"\\x01\\xab"');
+  });
+});
+
+describe('what a call has changed', () => {
+  const point = struct('point', { x: s32, y: s32 });
+  const job = struct('job', {
+    from: point,
+    to: array(point, 2),
+    name: charArray(16),
+    _: anonymous(union({ word: u32, halves: array(u16, 2) })),
+    sum: u32,
+  });
+  const init = { from: { x: 1, y: 2 }, to: [{ x: 3 }, { x: 4 }], name: 'a, b', word: 0x20001 };
+  const changes = (change: (after: View<typeof job>) => void) => {
+    const after = job.create(init);
+    change(after);
+    return formatChanges(job, job.create(init), after);
+  };
+
+  it('is nothing, or the fields that are others, whole', () => {
+    expect(changes(() => {})).toBe('');
+    expect(
+      changes((after) => {
+        after.sum = 1;
+      }),
+    ).toBe('{sum=1}');
+    expect(
+      changes((after) => {
+        after.from.y = 3;
+      }),
+    ).toBe('{from={x=1, y=3}}');
+    expect(changes((after) => after.to.bytes.set([9], 8))).toBe('{to=[{x=3, y=0}, {x=9, y=0}]}');
+  });
+
+  it('may have the text of a field that is as before', () => {
+    // By its text alone, "x=1" would not be new.
+    expect(
+      changes((after) => {
+        after.from = point.create({ x: 2, y: 1 });
+      }),
+    ).toBe('{from={x=2, y=1}}');
+    expect(
+      changes((after) => {
+        after.name = 'b, from={x=1';
+      }),
+    ).toBe('{name="b, from={x=1"}');
+  });
+
+  it('is not what lies behind the end of a string', () => {
+    expect(changes((after) => after.bytes.set([0x78], offsetof(job, 'name') + 10))).toBe('');
+  });
+
+  it('is every member of a union that is another', () => {
+    expect(
+      changes((after) => {
+        after.word = 1;
+      }),
+    ).toBe('{word=1, halves=[1, 0]}');
+  });
+
+  it('is all of what is no struct', () => {
+    expect(formatChanges(u32, u32.create(1), u32.create(2))).toBe('[2]');
+    expect(
+      formatChanges(
+        array(u16, 2),
+        { bytes: new Uint8Array(4) },
+        { bytes: Uint8Array.of(1, 0, 2, 0) },
+      ),
+    ).toBe('[1, 2]');
   });
 });
 
