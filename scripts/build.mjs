@@ -25,7 +25,9 @@ await build({
   entryPoints: [
     'src/index.ts',
     'src/posix.ts',
+    'src/uapi/load.ts',
     'src/cli/main.ts',
+    'src/vitest.ts',
     'ioctl/index.ts',
     'src/demo/camera.ts',
     'src/demo/filter.ts',

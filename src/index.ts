@@ -1,4 +1,18 @@
 export {
+  type DeviceAttribute,
+  type DeviceCall,
+  type DeviceDefinition,
+  type DeviceFile,
+  type DeviceOptions,
+  defineDevice,
+  type HandlerArg,
+  type Handlers,
+  type OptionValues,
+} from './device/device.js';
+export { Engine, type EngineJob, type EngineMemory } from './device/engine.js';
+export type { ExampleSetting, Examples } from './device/examples.js';
+export type { RegisteredDevice } from './device/register.js';
+export {
   type DmaBuf,
   type DmaBufExportInfo,
   type DmaBufOps,
@@ -64,8 +78,17 @@ export {
 } from './drivers/dma-buf/sync_file.js';
 export { miscRegister } from './drivers/misc.js';
 export { Errno, ErrnoError, errno } from './errno.js';
+export type { ChaosOptions } from './fault/faults.js';
+export type { FaultRule } from './fault/rule.js';
 export type { CharDevice, CharDeviceOperations } from './fs/char_dev.js';
-export type { File, FileOperations, MemoryPiece, Vma } from './fs/file.js';
+export {
+  type File,
+  type FileOperations,
+  type MemoryPiece,
+  makeShmem,
+  type Segment,
+  type Vma,
+} from './fs/file.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
 export { type Coherency, Kernel, type KernelOptions, type SpawnProgramOptions } from './kernel.js';
 export type { ByteRange } from './mm/byte_ranges.js';
@@ -77,6 +100,16 @@ export type { StaleAccess, StaleAccessKind } from './mm/stale.js';
 export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
 export { defineModule, type KernelModule } from './module.js';
 export { SystemError } from './native.js';
+export {
+  FINDING_KINDS,
+  type Finding,
+  type FindingBuffer,
+  type FindingKind,
+  type FindingPlace,
+  type FindingProcess,
+} from './observe/finding.js';
+export { Report, type ReportJson } from './observe/report.js';
+export type { TraceEventsOptions } from './observe/trace_events.js';
 export * from './printk.js';
 export { UnsupportedMachineError } from './supervisor/spawn.js';
 export { drawLayout } from './svg/draw_layout.js';

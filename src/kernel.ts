@@ -1,7 +1,12 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { _IOC_TYPE } from '../ioctl/index.js';
+import type { DeviceDefinition, DeviceOptions } from './device/device.js';
+import { addDevice, type RegisteredDevice } from './device/register.js';
 import { FenceWatchdog } from './drivers/dma-buf/fence_watchdog.js';
 import { SW_SYNC } from './drivers/dma-buf/sw_sync.js';
 import { initcalls } from './drivers/index.js';
+import { type ChaosOptions, type Faults, injectFault, startChaos } from './fault/faults.js';
+import type { FaultRule } from './fault/rule.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { type File, FileTable } from './fs/file.js';
 import { ReleaseWatch } from './fs/release.js';
@@ -13,7 +18,11 @@ import { type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
 import { Pins } from './mm/pin.js';
 import type { StaleAccess } from './mm/stale.js';
 import { type KernelModule, Modules } from './module.js';
+import { Observers } from './observe/observer.js';
+import { Report } from './observe/report.js';
+import { TraceEvents, type TraceEventsOptions } from './observe/trace_events.js';
 import { formatRecord, KERN_ERR, KernelLog } from './printk.js';
+import { EXACT_CALLS } from './supervisor/filter.js';
 import { spawn } from './supervisor/spawn.js';
 import { Supervisor, type Tracer, type Waiter } from './supervisor/supervisor.js';
 import { Sys } from './syscall/sys.js';
@@ -86,6 +95,10 @@ export class Kernel {
   cache: StrictCoherency | undefined;
   readonly coherency: Coherency;
   readonly log = new KernelLog();
+  /** @internal Who is told of what happens. */
+  readonly observers = new Observers();
+  /** @internal What is injected into calls; undefined: nothing. */
+  faults: Faults | undefined;
   /** @internal How many open files can be waited for, where the machine's memfd is always ready. */
   pollable = 0;
   /** @internal The thread whose call is being handled, or was last; 0 for none. */
@@ -100,7 +113,13 @@ export class Kernel {
   readonly sys: Sys;
   readonly #features: ReadonlySet<Feature>;
   readonly #modules = new Modules(this);
+  /** What devices of one's own need programs' filters to let us see. */
+  readonly #ioctlTypes = new Set<string>();
+  #readable = false;
+  readonly #atClose: (() => void)[] = [];
+  #closed = false;
   #supervisor: Supervisor | undefined;
+  #report: Report | undefined;
   /** The devices that are asked for by name, and whether these are to be all. */
   readonly #named: ReadonlySet<string>;
   readonly #onlyNamed: boolean;
@@ -140,6 +159,26 @@ export class Kernel {
   /** cdev_add() and device_create(): a character device with its node below /dev. */
   addCharDevice(device: CharDevice): void {
     this.charDevices.add(device, this.#initializing && !this.#isWanted(device));
+  }
+
+  /**
+   * Adds a device of one's own ({@link defineDevice}), with values for its options. Programs that are started
+   * from then on can read and write it; what else it does, those that run already can have, too.
+   * @throws RangeError for an option that it does not have; what its `probe` throws.
+   */
+  addDevice(definition: DeviceDefinition, options?: DeviceOptions): RegisteredDevice {
+    const { attributes = {}, events, read, write } = definition;
+    const stored = Object.values(attributes).some((file) => 'store' in file);
+    this.#readable ||= Boolean(read || write || events || stored);
+    for (const { request } of Object.values(definition.ioctls ?? {})) {
+      this.#ioctlTypes.add(_IOC_TYPE(request));
+    }
+    return addDevice(this, definition, options);
+  }
+
+  /** @internal Has something done when this kernel ends. */
+  onClose(action: () => void): void {
+    this.#atClose.push(action);
   }
 
   /** @internal Whether a device is asked for by its name. */
@@ -192,9 +231,33 @@ export class Kernel {
     return this.busyFiles.size > 0;
   }
 
+  /**
+   * Has calls on files of this kernel fail, give what they like, or take their time: calls of programs and of
+   * {@link sys}. `DMA_HEAP_IOCTL_ALLOC:error=ENOMEM:when=3+2` in strace's words, or the same as an object. The
+   * answer of this function ends it. Names of devices' own ioctls are known once the device is added.
+   *
+   * A call that is given an error or a value is not made. A signal interrupts a delay, and the same call made
+   * again has what is left of it. In `sys`, calls that are not awaited block this thread while they are delayed.
+   * @throws RangeError for a rule that makes no sense, or that names a call that there is not.
+   */
+  inject(rule: FaultRule | string): () => void {
+    return injectFault(this, rule);
+  }
+
+  /**
+   * Has any call on files of this kernel fail now and then with any errno that its contract allows, always the same
+   * way for a seed: for ioctls those of the `errors` of their definition, but for EINVAL, EFAULT, EBADF, EBADFD,
+   * ENOTTY and E2BIG, which only a wrong program sees. The answer of this function ends it.
+   * @throws RangeError
+   */
+  chaos(options: ChaosOptions): () => void {
+    return startChaos(this, options);
+  }
+
   /** Adds a line to the kernel log. */
   printk(level: number, text: string): void {
-    this.log.printk(level, text);
+    const record = this.log.printk(level, text);
+    if (this.observers.active) this.observers.tell('logged', record);
   }
 
   /** @internal Logs what a driver threw that is no errno: a mistake, but no reason to end anything. */
@@ -209,6 +272,15 @@ export class Kernel {
    */
   get staleAccesses(): readonly StaleAccess[] {
     return this.cache?.staleAccesses ?? [];
+  }
+
+  /**
+   * What programs and drivers leave behind, and which rules they break, from the first time that this is
+   * called: before programs are started, and before `sys` is used. The same report each time.
+   */
+  report(): Report {
+    this.#report ??= new Report(this);
+    return this.#report;
   }
 
   /** The kernel log, a line a record, as dmesg(1) prints it. */
@@ -230,12 +302,32 @@ export class Kernel {
     const { exact = false, ...spawnOptions } = options;
     this.#supervisor ??= new Supervisor(this);
     const strictCoherency = this.coherency === 'strict';
-    return spawn(this.#supervisor, command, args, spawnOptions, { exact, strictCoherency });
+    return spawn(this.#supervisor, command, args, spawnOptions, {
+      exact: exact || (this.faults?.hitsAny(EXACT_CALLS) ?? false),
+      strictCoherency,
+      transfers: this.#readable,
+      ioctlTypes: this.#ioctlTypes,
+      watchProcesses: this.observers.watchProcesses,
+    });
   }
 
   /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */
   async idle(): Promise<void> {
     await this.#supervisor?.idle();
+  }
+
+  /**
+   * Writes what happens from here on, as JSON in the Trace Event format: https://ui.perfetto.dev and
+   * chrome://tracing show it. `write` takes the text piece by piece, some 64 KiB each. The answer of this function
+   * ends it, and has to be called for the file to be whole.
+   */
+  traceEvents(options: TraceEventsOptions): () => void {
+    const events = new TraceEvents(this, options);
+    const stop = this.observers.add(events);
+    return () => {
+      stop();
+      events.close();
+    };
   }
 
   /** @internal Set to see the calls that are answered. */
@@ -244,11 +336,18 @@ export class Kernel {
     this.#supervisor.tracer = tracer;
   }
 
+  /** @internal What a device has in hand when the kernel is closed is not done any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /**
    * Ends this kernel: programs that still run get ENOSYS for what it would have answered. What
    * programs hold of buffers stays theirs; descriptors of this process stay open.
    */
   close(): void {
+    this.#closed = true;
+    for (const action of this.#atClose.splice(0)) action();
     this.#supervisor?.close();
     this.#supervisor = undefined;
     this.cache?.close();

@@ -3,6 +3,7 @@
  * real nodes they reach the real kernel; under `dmabuf-shim run` they reach the shim. A program that
  * is written against it needs no change to move between the two.
  */
+import * as fs from 'node:fs';
 import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
@@ -52,6 +53,16 @@ export function close(fd: number): void {
 /** @see Posix.dup */
 export function dup(fd: number): number {
   return check('dup', native.fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+/** @see Posix.read */
+export function read(fd: number, buffer: Uint8Array): number {
+  return check('read', native.read(fd, buffer));
+}
+
+/** @see Posix.write */
+export function write(fd: number, bytes: Uint8Array): number {
+  return check('write', native.write(fd, bytes));
 }
 
 /** @see Posix.ioctl */
@@ -187,10 +198,24 @@ export function recvmsg(fd: number, size: number, flags = 0): Message {
 }
 
 /** The calls that can block, made on a thread of their own. */
+/** On a thread of libuv's pool, which is not free for other things while it waits. */
+function transfer(name: 'read' | 'write', fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: NodeJS.ErrnoException | null, count: number) => {
+      if (error) reject(new SystemError(-(error.errno ?? 0), name));
+      else resolve(count);
+    };
+    if (name === 'read') fs.read(fd, bytes, 0, bytes.length, null, done);
+    else fs.write(fd, bytes, 0, bytes.length, null, done);
+  });
+}
+
 export const promises: PosixPromises = {
   async ioctl(fd, request, argument = null) {
     return check('ioctl', await native.ioctlAsync(fd, request, argumentBytes(argument)));
   },
+  read: (fd, buffer) => transfer('read', fd, buffer),
+  write: (fd, bytes) => transfer('write', fd, bytes),
   async poll(fds, timeout) {
     const array = packPollFds(fds);
     const ready = check('poll', await native.pollAsync(array, timeout));

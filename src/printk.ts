@@ -26,12 +26,13 @@ export class KernelLog {
   /** Called with each new record (`--verbose` prints them). */
   console: ((record: LogRecord) => void) | undefined;
 
-  printk(level: number, text: string): void {
+  printk(level: number, text: string): LogRecord {
     const record = { level, time: (performance.now() - this.#start) / 1000, text };
     this.#records.push(record);
     // Dropping half at once keeps each call cheap.
     if (this.#records.length > CAPACITY) this.#records = this.#records.slice(CAPACITY / 2);
     this.console?.(record);
+    return record;
   }
 
   get records(): readonly LogRecord[] {

@@ -27,6 +27,8 @@ export interface Task {
    * there is none.
    */
   tryDuplicate(fd: number): number;
+  /** O_NONBLOCK of the descriptor that the current call is on, as it is now: fcntl(2) changes it. */
+  readonly nonblocking: boolean;
   /** st_mode of whatever the caller has at `fd`, or undefined if there is nothing. */
   modeOf(fd: number): number | undefined;
   /**
@@ -35,10 +37,10 @@ export interface Task {
    */
   installFd(file: File, flags: number): number;
   /**
-   * Takes the descriptor back that {@link installFd} has just given, as the caller could not be told of it:
-   * the call fails with EFAULT.
+   * Takes the descriptors back that {@link installFd} has just given, as the caller could not be told of
+   * them: the call fails with EFAULT.
    */
-  withdrawFd(file: File, fd: number): void;
+  withdrawFds(given: readonly Given[]): void;
 }
 
 /** A descriptor that a caller was given. */
@@ -47,12 +49,12 @@ export interface Given {
   fd: number;
 }
 
-/** Tells a caller of the descriptor that it was given; if that cannot be done, it is taken back. */
-export function tellOrWithdraw(task: Task, given: Given | undefined, tell: () => void): void {
+/** Tells a caller of the descriptors that it was given; if that cannot be done, they are taken back. */
+export function tellOrWithdraw(task: Task, given: readonly Given[], tell: () => void): void {
   try {
     tell();
   } catch (error) {
-    if (given) task.withdrawFd(given.file, given.fd);
+    if (given.length > 0) task.withdrawFds(given);
     throw error;
   }
 }

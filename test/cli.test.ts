@@ -1,25 +1,17 @@
 /** The command line, as a shell sees it. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { cli, cliWith, main } from './cli.js';
 import { needs, needsCompiler, probe } from './programs.js';
 
-const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function shim(args: string[], options: { input?: string } = {}) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
-    encoding: 'utf8',
-    ...options,
-  });
-  return { status, signal, stdout, stderr };
-}
-const run = (...args: string[]) => shim(['run', ...args]);
+const run = (...args: string[]) => cli('run', ...args);
 const sh = (script: string, ...options: string[]) => run(...options, '--', 'sh', '-c', script);
 
 describe('run', () => {
@@ -30,7 +22,7 @@ describe('run', () => {
       stdout: 'out\n',
       stderr: 'err\n',
     });
-    expect(shim(['run', 'cat'], { input: 'through' }).stdout).toBe('through');
+    expect(cliWith({ input: 'through' }, 'run', 'cat').stdout).toBe('through');
     expect(run('sh', '-c', 'test -c /dev/dma_heap/system').status).toBe(0);
   });
 
@@ -196,17 +188,17 @@ describe('run --trace', () => {
 
 describe('the other commands', () => {
   test('ls lists the nodes as --devices takes them', () => {
-    const names = shim(['ls'])
+    const names = cli('ls')
       .stdout.split('\n')
       .map((line) => line.split(' ')[0]);
     const optional = ['+dma_heap/reserved', '+dma_heap/movable', '+dma_importer'];
     expect(names).toEqual(['dma_heap/system', 'udmabuf', ...optional, '']);
-    expect(shim(['ls', '--kernel', '5.5']).stdout).toMatch(/^udmabuf .*\n\+dma_heap\/system /);
-    expect(shim(['ls', '--kernel', '3.3']).stdout).toMatch(/^(\+.*\n){5}$/);
+    expect(cli('ls', '--kernel', '5.5').stdout).toMatch(/^udmabuf .*\n\+dma_heap\/system /);
+    expect(cli('ls', '--kernel', '3.3').stdout).toMatch(/^(\+.*\n){5}$/);
   });
 
   test('doctor says that this machine can', () => {
-    const { status, stdout } = shim(['doctor']);
+    const { status, stdout } = cli('doctor');
     expect(stdout).toMatch(/^ok +a program sees a node: tried$/m);
     expect(stdout).toMatch(/Programs can be run here\.\n$/);
     expect(status).toBe(0);
@@ -214,13 +206,13 @@ describe('the other commands', () => {
 
   test('each says what it is with --help; an unknown one says what there is', () => {
     for (const name of ['run', 'ls', 'bufinfo', 'doctor', 'demo']) {
-      expect(shim([name, '--help'])).toMatchObject({
+      expect(cli(name, '--help')).toMatchObject({
         status: 0,
         stderr: '',
         stdout: expect.stringContaining(`Usage: dmabuf-shim ${name}`),
       });
     }
-    expect(shim(['list'])).toMatchObject({
+    expect(cli('list')).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/no command "list"\n\nUsage/),
     });

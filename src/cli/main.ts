@@ -6,6 +6,9 @@ const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
 
   run [options] -- PROGRAM [arguments]   run a program that sees /dev/dma_heap, /dev/udmabuf …
   ls                                     list the device nodes that there are
+  header [options] FILE.ts               write the C header of an interface that FILE.ts defines
+  import-header [options] HEADER.h       write the TypeScript definitions of an existing C header
+  lint-uapi [options] FILE.ts            review that interface by the rules of Linux, and try its devices
   bufinfo [--svg]                        show the buffers that programs share; draw where they are
   doctor                                 say whether this machine can run programs, and what to do if not
   demo [picture.png]                     camera, filter and display share frames of a picture
@@ -20,6 +23,9 @@ type Command = (args: string[]) => number | Promise<number>;
 const commands: Record<string, () => Promise<Command>> = {
   run: async () => (await import('./run.js')).run,
   ls: async () => (await import('./ls.js')).ls,
+  header: async () => (await import('./header.js')).header,
+  'import-header': async () => (await import('./import_header.js')).importHeaderCommand,
+  'lint-uapi': async () => (await import('./lint_uapi.js')).lintUapiCommand,
   bufinfo: async () => (await import('./bufinfo.js')).bufinfo,
   doctor: async () => (await import('./doctor.js')).doctor,
   demo: async () => (await import('./demo.js')).demo,

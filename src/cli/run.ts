@@ -1,58 +1,30 @@
 /** `dmabuf-shim run`: a program under a kernel of its own. */
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Kernel } from '../kernel.js';
-import type { MemoryOptions } from '../mm/page_alloc.js';
 import { native } from '../native.js';
 import { formatRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
-import { kernelVersion, memoryOptions } from './options.js';
+import { kernelVersion } from './options.js';
+import { type RunReport, startReport } from './report.js';
+import { parseRunOptions, RUN_USAGE, type RunOptions } from './run_options.js';
+import { startTraces } from './traces.js';
 import { UsageError } from './usage.js';
 
-const USAGE = `Usage: dmabuf-shim run [options] [--] PROGRAM [arguments]
-
-Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls" lists.
-
-  --kernel VERSION    behave as this Linux release, 3.3 to 6.18 (6.12): what came later is not there,
-                      but for the nodes that --devices names
-  --devices LIST      only these nodes, by the names that ls shows: dma_heap/system,udmabuf;
-                      +NAME: one more than there are, such as +dma_importer,+dma_heap/reserved
-  --memory LIST       what the heaps give, such as size=64M,cma=16M,fragmentation=0.5,seed=7
-  --exact             also read, write and every ioctl exactly as Linux (costs the program time)
-  --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them
-  --strict-coherency[=SEED]
-                      devices that are not coherent do not see the CPU's caches; report what goes wrong
-  --fence-timeout S   report a fence that is not signalled after S seconds (10; 0: never) in the log
-  --verbose           the kernel log on stderr
-  --help              this text
-
-The exit status is PROGRAM's; 126 or 127 if it cannot be started, 125 if this machine cannot run it,
-2 for a wrong option.
-`;
-
-interface Options {
-  kernel?: string;
-  devices?: string;
-  memory?: MemoryOptions;
-  exact?: boolean;
-  fenceTimeout?: number;
-  strictCoherency?: true | number;
-  trace?: true | string;
-  verbose?: boolean;
-  help?: boolean;
-}
-
 export async function run(args: string[]): Promise<number> {
-  const { options, program } = parse(args);
+  const { options, program } = parseRunOptions(args);
   if (options.help) {
-    process.stdout.write(USAGE);
+    process.stdout.write(RUN_USAGE);
     return 0;
   }
   const [command, ...rest] = program;
   if (command === undefined) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
   using kernel = makeKernel(options);
-  const stopTracing = await startTracing(kernel, options.trace);
+  const devices = await addOwnDevices(kernel, options);
+  const faultsLeft = await addFaults(kernel, options);
+  const report = startReport(kernel, options, (text) => writeLine(2, text));
+  const stopTracing = await startTraces(kernel, options);
   let child: ChildProcess;
   try {
     const stdio = 'inherit';
@@ -64,10 +36,30 @@ export async function run(args: string[]): Promise<number> {
     return 125;
   }
   try {
-    return await finish(child, kernel);
+    return await finish(child, kernel, stopTracing, report);
   } finally {
+    devices?.close();
     stopTracing();
+    for (const line of faultsLeft()) writeLine(2, `dmabuf-shim run: ${line}`);
   }
+}
+
+async function addOwnDevices(kernel: Kernel, { device, watch }: RunOptions) {
+  if (!device) {
+    if (watch) throw new UsageError('--watch is for the files of --device');
+    return undefined;
+  }
+  const { addDevices } = await import('./devices.js');
+  const devices = await addDevices(kernel, device);
+  if (watch) devices.watch((line) => writeLine(2, `dmabuf-shim run: ${line}`));
+  return devices;
+}
+
+/** Gives what says which were never injected. */
+async function addFaults(kernel: Kernel, { fault = [], chaos }: RunOptions) {
+  if (fault.length === 0 && chaos === undefined) return () => [];
+  const faults = await import('./faults.js');
+  return faults.addFaults(kernel, fault, chaos);
 }
 
 /** How often it went wrong what has been reported, once a case. */
@@ -79,7 +71,7 @@ function summarize({ staleAccesses }: Kernel): void {
   writeLine(2, `dmabuf-shim run: missing cache maintenance: ${cases}, ${times} in all (see above)`);
 }
 
-function makeKernel(options: Options): Kernel {
+function makeKernel(options: RunOptions): Kernel {
   const devices = options.devices?.split(',').map((name) => name.replace(/^(\+?)\/dev\//, '$1'));
   try {
     const kernel = new Kernel({
@@ -104,29 +96,6 @@ function makeKernel(options: Options): Kernel {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;
   }
-}
-
-/** Gives the function that ends it. */
-async function startTracing(kernel: Kernel, trace: true | string | undefined): Promise<() => void> {
-  if (trace === undefined) return () => {};
-  const { CallTracer } = await import('../supervisor/trace.js');
-  let fd = 2;
-  try {
-    if (trace !== true) fd = openSync(trace, 'w');
-  } catch (error) {
-    throw new UsageError(`cannot write the trace: ${(error as Error).message}`);
-  }
-  let failed = false;
-  const write = (line: string) => {
-    if (failed || writeLine(fd, line)) return;
-    failed = true;
-    writeLine(2, `dmabuf-shim run: the trace cannot be written any more: ${trace}`);
-  };
-  kernel.tracer = new CallTracer({ write });
-  return () => {
-    kernel.tracer = undefined;
-    if (fd !== 2) closeSync(fd);
-  };
 }
 
 /**
@@ -157,8 +126,15 @@ const SI_USER = 0;
 /** A signal may reach us this much later than the program, in ms: threads here take it in their turn. */
 const LATE = 100;
 
-/** Waits for the program; the exit status, or the same death if a signal ended it. */
-async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
+/**
+ * Waits for the program; the exit status, or the same death if a signal ended it: `ending` is called before that.
+ */
+async function finish(
+  child: ChildProcess,
+  kernel: Kernel,
+  ending: () => void,
+  report: RunReport | undefined,
+): Promise<number> {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   const signals = native.watchSignals(numbers, (signal, code) => {
     // It ends us only if there is something left to wait for: the program may have ended of it already.
@@ -181,10 +157,11 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   await kernel.idle();
   idle = true;
   summarize(kernel);
+  const answer = report?.finish(status) ?? status;
   clearTimeout(late);
   if (signal !== null) dieOf(constants.signals[signal]);
   signals.close();
-  return status;
+  return answer;
 
   /** After a look at what has happened meanwhile: we may have had no processor for as long as LATE. */
   function dieUnlessIdle(number: number): void {
@@ -192,6 +169,7 @@ async function finish(child: ChildProcess, kernel: Kernel): Promise<number> {
   }
 
   function dieOf(number: number): void {
+    ending();
     signals.close();
     native.raiseDefault(number);
   }
@@ -202,73 +180,4 @@ function describe(error: NodeJS.ErrnoException): string {
   if (code === 'ENOENT') return `${path}: no such program`;
   if (code === 'EACCES') return `${path}: may not be executed`;
   return `${path}: ${error.message}`;
-}
-
-function seed(name: string, text: string): number {
-  const value = Number(text);
-  if (text === '' || !Number.isSafeInteger(value)) throw new UsageError(`${name} takes an integer`);
-  return value;
-}
-
-function seconds(name: string, text: string): number {
-  const value = Number(text);
-  if (text === '' || !(value >= 0)) throw new UsageError(`${name} takes a number of seconds`);
-  return value;
-}
-
-/** Options up to `--` or the first argument that is none: what follows is the program's. */
-function parse(args: string[]): { options: Options; program: string[] } {
-  const options: Options = {};
-  const end = args.indexOf('--');
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] as string;
-    if (arg === '--') return { options, program: args.slice(i + 1) };
-    if (!arg.startsWith('-')) return { options, program: args.slice(i) };
-    const equals = arg.indexOf('=');
-    const name = equals < 0 ? arg : arg.slice(0, equals);
-    const attached = equals < 0 ? undefined : arg.slice(equals + 1);
-    const value = () => {
-      const given = attached ?? args[++i];
-      if (given === undefined || given === '--') throw new UsageError(`${name} takes a value`);
-      return given;
-    };
-    const alone = () => {
-      if (attached !== undefined) throw new UsageError(`${name} takes no value`);
-      return true;
-    };
-    switch (name) {
-      case '--kernel':
-        options.kernel = value();
-        break;
-      case '--devices':
-        options.devices = value();
-        break;
-      case '--memory':
-        options.memory = memoryOptions(value());
-        break;
-      case '--trace':
-        // A file only where it cannot be the program: before "--".
-        options.trace = attached ?? (i + 1 < end && !args[i + 1]?.startsWith('-') ? value() : true);
-        break;
-      case '--strict-coherency':
-        options.strictCoherency = attached === undefined || seed(name, attached);
-        break;
-      case '--fence-timeout':
-        options.fenceTimeout = seconds(name, value());
-        break;
-      case '--exact':
-        options.exact = alone();
-        break;
-      case '--verbose':
-        options.verbose = alone();
-        break;
-      case '--help':
-      case '-h':
-        options.help = alone();
-        break;
-      default:
-        throw new UsageError(`no option ${name} (see dmabuf-shim run --help)`);
-    }
-  }
-  return { options, program: [] };
 }

@@ -1,10 +1,6 @@
 /** Miscellaneous character devices, major 10. Linux: drivers/char/misc.c. */
-import type { CharDevice, CharDeviceOperations } from '../fs/char_dev.js';
+import { type CharDevice, type CharDeviceOperations, MISC_MAJOR } from '../fs/char_dev.js';
 import type { Kernel } from '../kernel.js';
-
-const MISC_MAJOR = 10;
-/** Where the dynamic minor numbers of Linux 6.x begin to be given out, downwards. */
-const FIRST_DYNAMIC_MINOR = 127;
 
 /** misc_register(): /dev/NAME with a dynamic minor number. */
 export function miscRegister(
@@ -17,7 +13,7 @@ export function miscRegister(
     name,
     className: 'misc',
     major: MISC_MAJOR,
-    minor: FIRST_DYNAMIC_MINOR - kernel.charDevices.nextMinor(MISC_MAJOR),
+    minor: kernel.charDevices.miscMinor(),
     mode: 0o600,
     f_op,
     private_data,

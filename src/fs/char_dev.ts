@@ -2,6 +2,7 @@ import { O_PATH } from '../../ioctl/index.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
+import { type Attribute, addAttribute, removeAttribute } from './attribute.js';
 import { File, type FileOperations } from './file.js';
 import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
 
@@ -20,6 +21,8 @@ export interface CharDevice {
   readonly optional?: boolean | undefined;
   /** Free for the driver: what `open` finds as its device. */
   readonly private_data?: unknown;
+  /** Its files in /sys, besides those that every device has. */
+  readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
 export interface CharDeviceOperations extends FileOperations {
@@ -29,6 +32,9 @@ export interface CharDeviceOperations extends FileOperations {
 
 /** Linux hands out dynamic majors from 254 downwards. */
 const FIRST_DYNAMIC_MAJOR = 254;
+export const MISC_MAJOR = 10;
+/** Where the dynamic minor numbers of Linux 6.x begin to be given out, downwards. */
+const FIRST_DYNAMIC_MISC_MINOR = 127;
 
 /** The devices of a kernel, and their nodes in /dev. */
 export class CharDevices {
@@ -59,6 +65,11 @@ export class CharDevices {
     return minor;
   }
 
+  /** The minor number of the next misc device that has none of its own. */
+  miscMinor(): number {
+    return FIRST_DYNAMIC_MISC_MINOR - this.nextMinor(MISC_MAJOR);
+  }
+
   /** Makes the device, and, unless it is to be hidden, its node and its entries in /sys. */
   add(device: CharDevice, hidden = false): void {
     const known = this.#byName.get(device.name);
@@ -82,8 +93,42 @@ export class CharDevices {
     attributes.add('dev', new GeneratedFile(() => `${major}:${minor}\n`, PAGE_SIZE));
     attributes.add('subsystem', new Symlink(`../../../../class/${className}`));
     attributes.add('uevent', new GeneratedFile(() => uevent, PAGE_SIZE, 0o644));
+    for (const [key, ops] of Object.entries(device.attributes ?? {})) {
+      addAttribute(attributes, `/sys/${sysfs}`, key, ops);
+    }
     root.mkdir(`sys/class/${className}`).add(base, new Symlink(`../../${sysfs}`));
     root.mkdir('sys/dev/char').add(`${major}:${minor}`, new Symlink(`../../${sysfs}`));
+  }
+
+  /** Has whoever opens the node from now on get other operations; the files in /sys become others. */
+  replace(name: string, { f_op, attributes = {} }: Pick<CharDevice, 'f_op' | 'attributes'>): void {
+    const device = this.#byName.get(name);
+    if (!device) return;
+    this.#byName.set(name, { ...device, f_op, attributes });
+    const [directory, base] = splitPath(name);
+    const { root } = this.#kernel;
+    const node = root.mkdir(`dev/${directory}`).get(base);
+    if (node instanceof FileNode) node.f_op = f_op;
+    const sysfs = `sys/devices/virtual/${device.className}/${base}`;
+    const files = root.mkdir(sysfs);
+    for (const key of Object.keys(device.attributes ?? {})) removeAttribute(files, key);
+    for (const [key, ops] of Object.entries(attributes)) {
+      addAttribute(files, `/${sysfs}`, key, ops);
+    }
+  }
+
+  /** Takes the node and what is in /sys away; files that are open stay. */
+  remove(name: string): void {
+    const device = this.#byName.get(name);
+    if (!device) return;
+    this.#byName.delete(name);
+    const { root } = this.#kernel;
+    const { className, major, minor } = device;
+    const [directory, base] = splitPath(name);
+    root.mkdir(`dev/${directory}`).delete(base);
+    root.mkdir(`sys/devices/virtual/${className}`).delete(base);
+    root.mkdir(`sys/class/${className}`).delete(base);
+    root.mkdir('sys/dev/char').delete(`${major}:${minor}`);
   }
 
   /** All of them, also those without a node. */

@@ -16,6 +16,13 @@ export interface MemoryPiece {
   length: number;
 }
 
+/** A piece of a caller's memory: struct iovec. */
+export interface Segment {
+  address: number;
+  /** Bytes. */
+  length: number;
+}
+
 /** What mmap(2) asks for. */
 export interface Vma {
   /** Bytes, rounded up to whole pages. */
@@ -36,6 +43,15 @@ export interface FileOperations {
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
   /** The requests that `ioctl` knows, for `--trace` to show by name and field. */
   ioctls?: IoctlTable;
+  /** The size in a request is that of the caller's struct: it is known by type and number alone. */
+  extensible?: boolean;
+  /**
+   * read(2): fills the caller's memory, and answers how many bytes; 0 at the end. Missing: EINVAL. Programs
+   * get here only if a device that has it was there when they were started, or with `exact`.
+   */
+  read?(file: File, segments: readonly Segment[], task: Task): number | Wait;
+  /** write(2), in the same way: how many bytes were taken. */
+  write?(file: File, segments: readonly Segment[], task: Task): number | Wait;
   /** Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. */
   mmap?(file: File, vma: Vma): MemoryPiece[];
   /**
@@ -211,8 +227,10 @@ export class File {
   #end(): void {
     this.#ended = true;
     if (this.#holds > 0) return;
-    this.kernel.files.delete(this);
+    const { files, observers } = this.kernel;
+    files.delete(this);
     for (const companion of this.companions.values()) companion.close();
+    if (observers.active) observers.tell('fileReleased', this);
     try {
       this.f_op.release?.(this);
     } catch (error) {

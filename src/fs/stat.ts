@@ -37,6 +37,7 @@ export function statNode(node: TreeNode, path: string, fields: Float64Array): Fl
   fields[Stat.blksize] = PAGE;
   if (node instanceof FileNode) {
     fields[Stat.rdev] = node.rdev ? makedev(node.rdev.major, node.rdev.minor) : 0;
+    fields[Stat.size] = node.size;
   } else if (node instanceof GeneratedFile) {
     fields[Stat.size] = node.size;
   } else if (node instanceof Directory) {

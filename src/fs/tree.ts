@@ -89,23 +89,28 @@ export interface FileNodeInit {
   private_data?: unknown;
   /** Device number, for device nodes. */
   rdev?: { major: number; minor: number };
+  /** st_size; 0 by default. */
+  size?: number;
 }
 
-/** What a program opens and a driver serves: a device node in /dev, or a file of debugfs. */
+/** What a program opens and a driver serves: a device node in /dev, a file of debugfs, or one of sysfs that is written. */
 export class FileNode extends Inode {
   readonly mode: number;
   readonly path: string;
-  readonly f_op: CharDeviceOperations;
+  /** For who opens it: a driver can be replaced. */
+  f_op: CharDeviceOperations;
   readonly private_data: unknown;
   readonly rdev: { major: number; minor: number } | undefined;
+  readonly size: number;
 
-  constructor({ mode, path, f_op, private_data, rdev }: FileNodeInit) {
+  constructor({ mode, path, f_op, private_data, rdev, size = 0 }: FileNodeInit) {
     super();
     this.mode = mode;
     this.path = path;
     this.f_op = f_op;
     this.private_data = private_data;
     this.rdev = rdev;
+    this.size = size;
   }
 }
 

@@ -175,11 +175,14 @@ export class Device {
     for (let i = 0; i < runs.count; i++) {
       const offset = runs.offset[i] as number;
       const count = runs.length[i] as number;
-      if (this.#cacheOf(runs.memory[i] as MappableMemory)) {
+      const memory = runs.memory[i] as MappableMemory;
+      if (this.#cacheOf(memory)) {
         this.#store(runs, i, 0, new Uint8Array(count).fill(value));
       } else {
-        runs.bytesOf(i).fill(value, offset, offset + count);
-        this.kernel.cache?.snoop(runs.memory[i] as MappableMemory, offset, count);
+        this.#writing(memory, offset, count, () => {
+          runs.bytesOf(i).fill(value, offset, offset + count);
+          this.kernel.cache?.snoop(memory, offset, count);
+        });
       }
     }
   }
@@ -304,8 +307,10 @@ export class Device {
     const fault = new DmaFault(this, wanted, bad, this.#reason(wanted, bad, access));
     this.faults++;
     this.lastFault = fault;
-    const log = (text: string) =>
-      this.kernel.printk(KERN_ERR, `${this.iommu ? 'iommu' : 'dma'}: ${text}`);
+    const line = (text: string) => `${this.iommu ? 'iommu' : 'dma'}: ${text}`;
+    const log = (text: string) => this.kernel.printk(KERN_ERR, line(text));
+    const { observers } = this.kernel;
+    if (observers.active) observers.tell('dmaFault', this, line(fault.message));
     if (this.faults <= LOGGED_FAULTS) log(fault.message);
     else if (this.faults === LOGGED_FAULTS + 1) log(`${this.name}: further faults are not logged`);
     throw fault;
@@ -365,12 +370,26 @@ export class Device {
   #store(runs: Runs, run: number, at: number, bytes: Uint8Array): void {
     const memory = runs.memory[run] as MappableMemory;
     const offset = (runs.offset[run] as number) + at;
-    const cache = this.#cacheOf(memory);
-    if (cache) {
-      cache.write(this, memory, offset, bytes);
-    } else {
-      runs.bytesOf(run).set(bytes, offset);
-      this.kernel.cache?.snoop(memory, offset, bytes.length);
+    this.#writing(memory, offset, bytes.length, () => {
+      const cache = this.#cacheOf(memory);
+      if (cache) {
+        cache.write(this, memory, offset, bytes);
+      } else {
+        runs.bytesOf(run).set(bytes, offset);
+        this.kernel.cache?.snoop(memory, offset, bytes.length);
+      }
+    });
+  }
+
+  /** Tells those who observe what `write` writes. */
+  #writing(memory: MappableMemory, offset: number, length: number, write: () => void): void {
+    const { observers } = this.kernel;
+    if (!observers.active) {
+      write();
+      return;
     }
+    observers.tell('deviceWriting', this, memory, offset, length);
+    write();
+    observers.tell('deviceWritten', this, memory, offset, length);
   }
 }

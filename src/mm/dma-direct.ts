@@ -78,7 +78,7 @@ export function bounceForCpu(dev: Device, mapping: DmaMapping, dir: DmaDataDirec
 function bounce(dev: Device, { address, length }: DmaMapping, toPool: boolean): void {
   for (let i = 0; i < address.length; i++) {
     const at = address[i] as number;
-    if (inSwiotlb(at)) swiotlbOf(dev.kernel).bounce(at, length[i] as number, toPool);
+    if (inSwiotlb(at)) swiotlbOf(dev.kernel).bounce(dev, at, length[i] as number, toPool);
   }
 }
 

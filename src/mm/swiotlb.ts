@@ -90,7 +90,7 @@ export class Swiotlb implements MappableMemory {
     this.#taken.fill(1, slot, slot + count);
     for (let i = 0; i < count; i++) this.#origin[slot + i] = address - inSlot + i * IO_TLB_SIZE;
     this.#count(slot, count);
-    this.bounce(at, size, true);
+    this.bounce(dev, at, size, true);
     return at;
   }
 
@@ -103,7 +103,7 @@ export class Swiotlb implements MappableMemory {
   }
 
   /** swiotlb_bounce(): copies what is mapped at an address of the pool, to there or back. */
-  bounce(address: number, size: number, toPool: boolean): void {
+  bounce(dev: Device, address: number, size: number, toPool: boolean): void {
     const origin = this.origin(address);
     const pfn = Math.floor(origin / PAGE_SIZE);
     let at = address - BASE;
@@ -113,8 +113,12 @@ export class Swiotlb implements MappableMemory {
       if (toPool) {
         inside.set(outside);
       } else {
+        const { cache, observers } = this.#kernel;
+        const { active } = observers;
+        if (active) observers.tell('deviceWriting', dev, memory, offset, length);
         outside.set(inside);
-        this.#kernel.cache?.snoop(memory, offset, length);
+        cache?.snoop(memory, offset, length);
+        if (active) observers.tell('deviceWritten', dev, memory, offset, length);
       }
       at += length;
     });

@@ -1,8 +1,10 @@
 /** A system call that a program waits in, and the ways to answer it. */
 
 import { Errno, orThrow } from '../errno.js';
+import type { CallFault } from '../fault/program_calls.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
+import type { ObservedCall } from '../observe/observer.js';
 import type { RemoteTask } from './process.js';
 
 /** Let the machine's kernel make the call as it stands. */
@@ -14,6 +16,12 @@ export const ANSWERED = Symbol('answered');
 export type Answer = number | typeof CONTINUE | typeof ANSWERED | Wait;
 
 export type Handler = (call: Call) => Answer;
+
+/**
+ * Takes the result of a call, before the caller goes on; undefined where the machine's kernel makes the call.
+ * The arguments are in `call`, which for one that has waited is another object than at first.
+ */
+export type Traced = (call: Call, answer: number | undefined) => void;
 
 /** struct seccomp_notif: u64 id, u32 pid, u32 flags, then s32 nr, u32 arch, u64 ip, u64 args[6]. */
 const ARGS = 32;
@@ -34,8 +42,14 @@ export class Call {
   deadline: number | undefined;
   /** Whether the caller was given a descriptor before the answer. */
   installed = false;
+  /** The fault that is injected into it; null: none; undefined: nobody has asked yet. */
+  fault: CallFault | null | undefined;
   /** The thread that waits. */
   task!: RemoteTask;
+  /** What those who observe know it as, if anybody does. */
+  observed: ObservedCall | undefined;
+  /** To be told of the answer, for `--trace`. */
+  traced: Traced | undefined;
 
   constructor(listener: number, notif: Uint8Array) {
     this.listener = listener;
@@ -84,6 +98,10 @@ export class Call {
     const copy = new Call(this.listener, this.notif.slice());
     copy.task = this.task;
     copy.deadline = this.deadline;
+    // What has begun without a fault ends without one.
+    copy.fault = this.fault ?? null;
+    copy.observed = this.observed;
+    copy.traced = this.traced;
     return copy;
   }
 
@@ -109,14 +127,14 @@ export class Call {
   }
 
   /**
-   * Has the caller close a descriptor, and its call fail with EFAULT: in that order, as what it waits in
+   * Has the caller close descriptors, and its call fail with EFAULT: in that order, as what it waits in
    * can be replaced by calls of our choosing, and the first that fails is what it sees. False where that is
    * not allowed (another process traces it): nothing has happened.
    */
-  closeAndFault(fd: number): boolean {
+  closeAndFault(fds: readonly number[]): boolean {
     const { close, uname } = native.SYS as Record<'close' | 'uname', number>;
     const calls = [
-      { nr: close, args: [fd] },
+      ...fds.map((fd) => ({ nr: close, args: [fd] })),
       { nr: uname, args: [NO_ADDRESS] },
     ];
     const results = new Float64Array(calls.length);

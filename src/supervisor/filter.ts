@@ -74,14 +74,12 @@ const ALWAYS = [
   'pselect6',
 ] as const;
 
-/** What ordinary programs do all the time: only on demand. */
-const EXACT = [
-  'read',
-  'write',
+/** What ordinary programs do all the time: only on demand, or for a device that can be read or written. */
+const TRANSFERS = ['read', 'write', 'readv', 'writev'];
+export const EXACT_CALLS = [
+  ...TRANSFERS,
   'pread64',
   'pwrite64',
-  'readv',
-  'writev',
   'preadv',
   'pwritev',
   'preadv2',
@@ -91,7 +89,7 @@ const EXACT = [
   'copy_file_range',
   'sync_file_range',
   'readahead',
-] as const;
+];
 
 /** <fcntl.h>: F_ADD_SEALS, F_GET_SEALS. */
 const FCNTL = [1033, 1034];
@@ -119,15 +117,14 @@ function whenSet(offset: number, bits: number, result: Instruction): Instruction
   return [[LD_W_ABS, 0, 0, offset], [JSET_K, 0, 1, bits], result];
 }
 
-/** A request's type is its second byte. Terminals' and sockets' own are common, and never ours. */
-const ioctlRules: Instruction[] = [
+/** A request's type is its second byte. Terminals' and sockets' own are common, and seldom ours. */
+const ioctlRules = (ours: ReadonlySet<string>): Instruction[] => [
   ...when(argLow(1), FIONREAD, notify),
   [LD_W_ABS, 0, 0, argLow(1)],
   [ALU_AND_K, 0, 0, 0xff00],
-  [JEQ_K, 0, 1, TTY_TYPE],
-  allow,
-  [JEQ_K, 0, 1, SOCKET_TYPE],
-  allow,
+  ...[TTY_TYPE, SOCKET_TYPE]
+    .filter((type) => !ours.has(String.fromCharCode(type >> 8)))
+    .flatMap((type): Instruction[] => [[JEQ_K, 0, 1, type], allow]),
   notify,
 ];
 
@@ -155,15 +152,36 @@ const strictRules: Instruction[] = [
   ...on('madvise', [...PAGE_ADVICE.flatMap((advice) => when(argLow(2), advice, notify)), allow]),
 ];
 
+const CLONE_THREAD = 0x10000;
+
+/** What shows what a process has: when it forks, unmaps, ends. clone3's flags are in its memory. */
+const processRules: Instruction[] = [
+  ...['munmap', 'exit_group', 'fork', 'vfork', 'clone3'].flatMap((name) => on(name, [notify])),
+  ...on('clone', [...whenSet(argLow(0), CLONE_THREAD, allow), notify]),
+];
+
 export interface FilterOptions {
   /** Also what costs ordinary programs something: read, write and their kin, every ioctl. */
   exact?: boolean;
+  /** Also read and write: a device has them. */
+  transfers?: boolean;
+  /** Types of ioctls, one character each, that devices of one's own have. */
+  ioctlTypes?: ReadonlySet<string>;
   /** Also what the search for stale reads has to know: munmap, exit and their kin. */
   strictCoherency?: boolean;
+  /** Also what tells what processes leave behind: munmap, fork, exit. */
+  watchProcesses?: boolean;
 }
 
 /** What the launcher is sent: the filter's flags, and the filter as struct sock_filter[]. */
-export function buildFilter({ exact = false, strictCoherency = false }: FilterOptions): Uint8Array {
+export function buildFilter({
+  exact = false,
+  strictCoherency = false,
+  transfers = false,
+  ioctlTypes = new Set(),
+  watchProcesses = false,
+}: FilterOptions): Uint8Array {
+  const demanded = exact ? EXACT_CALLS : transfers ? TRANSFERS : [];
   const program: Instruction[] = [
     [LD_W_ABS, 0, 0, ARCH],
     [JEQ_K, 1, 0, native.AUDIT_ARCH],
@@ -171,11 +189,12 @@ export function buildFilter({ exact = false, strictCoherency = false }: FilterOp
     [LD_W_ABS, 0, 0, NR],
     [JGE_K, 0, 1, X32_BIT],
     allow,
-    ...on('ioctl', exact ? [notify] : ioctlRules),
+    ...on('ioctl', exact ? [notify] : ioctlRules(ioctlTypes)),
     ...on('mmap', mmapRules),
     ...on('fcntl', fcntlRules([...FCNTL, ...(exact ? EXACT_FCNTL : [])])),
-    ...[...ALWAYS, ...(exact ? EXACT : [])].flatMap((name) => on(name, [notify])),
+    ...[...ALWAYS, ...demanded].flatMap((name) => on(name, [notify])),
     ...(strictCoherency ? strictRules : []),
+    ...(watchProcesses ? processRules : []),
     // It would go around us; programs then use the ordinary calls.
     ...on('io_uring_setup', [[RET_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS]]),
     allow,

@@ -1,14 +1,15 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { readFileSync } from 'node:fs';
-import { O_CLOEXEC } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
 import type { Kernel } from '../kernel.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
-import { readComm, type Task } from '../task.js';
+import { type Given, readComm, type Task } from '../task.js';
 import type { Call } from './call.js';
+import { openFlags } from './fdinfo.js';
 import { HotDescriptor } from './hot_descriptor.js';
 
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
@@ -78,6 +79,12 @@ export class RemoteTask implements Task {
     return orThrow(native.open(`/proc/${this.tid}/fd/${fd}`, flags | O_CLOEXEC, 0));
   }
 
+  get nonblocking(): boolean {
+    const fd = this.call.int(0);
+    const file = this.fget(fd);
+    return file !== undefined && ((openFlags(file, this.tid, fd) ?? 0) & O_NONBLOCK) !== 0;
+  }
+
   /** What /proc/TID/fd/N points at, as the machine has it. */
   linkOf(fd: number): string | undefined {
     const link = native.readlink(`/proc/${this.tid}/fd/${fd}`);
@@ -108,17 +115,29 @@ export class RemoteTask implements Task {
 
   installFd(file: File, flags: number): number {
     const cloexec = (flags & O_CLOEXEC) !== 0;
-    return file.lend(flags, (fd) => this.call.addFd(fd, cloexec));
+    const fd = file.lend(flags, (own) => this.call.addFd(own, cloexec));
+    const { observers } = this.kernel;
+    if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
+    return fd;
   }
 
-  withdrawFd(file: File, fd: number): void {
+  withdrawFds(given: readonly Given[]): void {
     // Another thread may have been faster, and have something else there by now.
-    if (this.lookUp(fd) !== file || this.call.closeAndFault(fd)) return;
+    const fds = given.filter(({ file, fd }) => this.lookUp(fd) === file).map(({ fd }) => fd);
+    if (fds.length === 0) return;
+    if (this.call.closeAndFault(fds)) {
+      const { observers } = this.kernel;
+      if (!observers.active) return;
+      for (const { file, fd } of given) observers.tell('descriptorWithdrawn', file, fd, this.pid);
+      return;
+    }
     const why = 'it could not be told of it (EFAULT), and another process traces it';
-    this.kernel.printk(
-      KERN_WARNING,
-      `dmabuf-shim: process ${this.pid} keeps descriptor ${fd}: ${why}`,
-    );
+    for (const fd of fds) {
+      this.kernel.printk(
+        KERN_WARNING,
+        `dmabuf-shim: process ${this.pid} keeps descriptor ${fd}: ${why}`,
+      );
+    }
   }
 
   close(): void {
@@ -184,6 +203,11 @@ export class TaskCache {
     }
     this.#last = task;
     return task;
+  }
+
+  /** A task that a call has kept: it may have been put out of the cache meanwhile. */
+  retire(task: RemoteTask): void {
+    if (this.#tasks.get(task.tid) !== task) task.close();
   }
 
   /** Whether a call is one more with the descriptor in use; if not, that is let go of. */

@@ -1,11 +1,14 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 import { Errno, ErrnoError, orThrow } from '../errno.js';
+import type { Faults } from '../fault/faults.js';
+import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
+import type { ObservedCall } from '../observe/observer.js';
 import { KERN_WARNING } from '../printk.js';
-import { ANSWERED, type Answer, Call, CONTINUE, type Handler } from './call.js';
+import { ANSWERED, type Answer, Call, CONTINUE, type Handler, type Traced } from './call.js';
 import { directoryCalls } from './calls/directory.js';
 import { epollCalls } from './calls/epoll.js';
 import { fdCalls } from './calls/fd.js';
@@ -39,8 +42,10 @@ const RELEASES = 0;
 
 /** Sees the calls that are answered, for `--trace`. */
 export interface Tracer {
-  /** Called before a call is handled; what it gives back is called with the result. */
-  enter(call: Call, name: string): (answer: number) => void;
+  /**
+   * Called before a call is handled, once, however often it waits. `observed`: the call, if anybody observes.
+   */
+  enter(call: Call, name: string, observed: ObservedCall | undefined): Traced;
 }
 
 /** A call that waits. */
@@ -68,6 +73,7 @@ export class Supervisor {
   readonly #shadows = new ShadowDirectories();
   readonly #handlers: (Handler | undefined)[] = [];
   readonly #names: string[] = [];
+  readonly #faults: ProgramFaults;
   /** Calls that wait: what looks for their signals, and who they are. */
   readonly #parked = new Map<() => void, Parked>();
   #signalTimer: NodeJS.Timeout | undefined;
@@ -83,6 +89,7 @@ export class Supervisor {
     this.#tasks = new TaskCache(kernel);
     const paths = new PathLookup(kernel, this.#shadows);
     const context: Context = { kernel, paths, shadows: this.#shadows };
+    this.#faults = new ProgramFaults(context);
     const handlers = {
       ...fdCalls,
       ...transferCalls,
@@ -167,6 +174,9 @@ export class Supervisor {
     call.listener = listener;
     call.deadline = undefined;
     call.installed = false;
+    call.fault = undefined;
+    call.observed = undefined;
+    call.traced = undefined;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
     if (!this.#tasks.goesOn(call)) this.#kernel.releases.drain();
@@ -181,16 +191,38 @@ export class Supervisor {
     this.#kernel.caller = call.tid;
     const request = call.nr === SYS_ioctl ? call.uint(1) : -1;
     if (this.#installing.has(request)) native.rouse();
-    const leave = this.tracer?.enter(call, this.#names[call.nr] ?? String(call.nr));
-    const answer = this.#handle(call, resume ?? this.#handlers[call.nr]);
+    this.#observe(call);
+    if (this.tracer) call.traced ??= this.tracer.enter(call, this.#nameOf(call), call.observed);
+    const { faults } = this.#kernel;
+    const handler = resume ?? this.#handlers[call.nr];
+    const answer = this.#handle(call, faults ? this.#withFaults(faults, handler) : handler);
     if (call.installed) this.#installing.add(request);
     if (answer instanceof Wait) {
       this.#park(call, answer);
       return;
     }
     this.#kernel.cache?.programsGoOn();
-    if (answer !== CONTINUE) leave?.(answer === ANSWERED ? call.answered : answer);
+    this.#observeEnd(call, answer);
     if (answer !== ANSWERED) call.send(answer);
+  }
+
+  #withFaults(faults: Faults, handler: Handler | undefined): Handler | undefined {
+    return handler && ((call) => this.#faults.handle(faults, call, this.#nameOf(call), handler));
+  }
+
+  #nameOf(call: Call): string {
+    return this.#names[call.nr] ?? String(call.nr);
+  }
+
+  #observe(call: Call): void {
+    const { observers } = this.#kernel;
+    if (!observers.active) return;
+    call.observed = observers.enter(call, this.#nameOf(call), call.tid, call.observed);
+  }
+
+  #observeEnd(call: Call, answer: number | typeof ANSWERED | typeof CONTINUE): void {
+    call.traced?.(call, resultOf(call, answer));
+    if (call.observed) this.#kernel.observers.leave(call.observed, resultOf(call, answer));
   }
 
   #handle(call: Call, handler: Handler | undefined): Answer {
@@ -199,7 +231,7 @@ export class Supervisor {
     } catch (error) {
       if (error instanceof ErrnoError) return -error.errno;
       if (error instanceof UnreachableError) return this.#leave(call);
-      this.#kernel.bug(this.#names[call.nr] ?? String(call.nr), error);
+      this.#kernel.bug(this.#nameOf(call), error);
       return -Errno.EIO;
     }
   }
@@ -220,13 +252,19 @@ export class Supervisor {
   /** Has a call wait; when it is over, the handler looks again. */
   #park(current: Call, wait: Wait): void {
     const call = current.clone();
+    // The thread makes no other call meanwhile; who works for this one gives descriptors through it.
+    call.task.call = call;
+    if (call.observed) this.#kernel.observers.park(call.observed, call);
     let cancel = (): void => {};
     const again = () => {
       this.#unpark(check);
-      if (!call.valid) return;
-      call.task = this.#tasks.get(call.tid);
-      call.task.call = call;
-      this.#answer(call, wait.options.resume);
+      if (call.valid) {
+        this.#answer(call, wait.options.resume);
+      } else {
+        this.#attempt(call, wait.options.onInterrupt);
+        this.#observeEnd(call, -wait.interrupted);
+      }
+      this.#tasks.retire(call.task);
     };
     const check = () => {
       const signal = call.valid ? pendingSignal(call.tid, wait.options.sigmask) : 'pending';
@@ -235,10 +273,13 @@ export class Supervisor {
       this.#unpark(check);
       // A signal that only the call's own mask lets through is handled within the call, by the machine.
       this.#attempt(call, signal === 'masked' ? wait.options.onMasked : wait.options.onInterrupt);
-      call.send(signal === 'masked' ? CONTINUE : -wait.interrupted);
+      const answer = signal === 'masked' ? CONTINUE : -wait.interrupted;
+      this.#observeEnd(call, answer);
+      call.send(answer);
+      this.#tasks.retire(call.task);
     };
-    const name = this.#names[call.nr] ?? String(call.nr);
-    this.#parked.set(check, { tid: call.tid, call: name, since: performance.now(), wait });
+    const since = performance.now();
+    this.#parked.set(check, { tid: call.tid, call: this.#nameOf(call), since, wait });
     this.#signalTimer ??= setInterval(() => {
       for (const look of [...this.#parked.keys()]) look();
     }, SIGNAL_CHECK);
@@ -271,12 +312,20 @@ export class Supervisor {
 
   close(): void {
     for (const listener of [...this.#listeners]) this.#removeListener(listener);
+    // Nobody waits any more: whoever works for a call is told.
+    for (const look of [...this.#parked.keys()]) look();
     clearInterval(this.#signalTimer);
     this.#watch.close();
     this.#tasks.clear();
     this.#shadows.close();
     native.close(this.#epfd);
   }
+}
+
+/** What the caller sees; undefined where the machine's kernel makes the call. */
+function resultOf(call: Call, answer: number | typeof ANSWERED | typeof CONTINUE) {
+  if (answer === CONTINUE) return undefined;
+  return answer === ANSWERED ? call.answered : answer;
 }
 
 function notifSize(): number {

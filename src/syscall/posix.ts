@@ -79,6 +79,10 @@ export interface Posix {
   close(fd: number): void;
   /** dup(2), close-on-exec as all descriptors of a Node process are. */
   dup(fd: number): number;
+  /** read(2): how many bytes were read into `buffer`; 0 at the end. */
+  read(fd: number, buffer: Uint8Array): number;
+  /** write(2): how many of the bytes were written. */
+  write(fd: number, bytes: Uint8Array): number;
   /** ioctl(2): the request's result, mostly 0. */
   ioctl(fd: number, request: number, argument?: Argument): number;
   /**
@@ -109,6 +113,8 @@ export interface Posix {
 
 export interface PosixPromises {
   ioctl(fd: number, request: number, argument?: Argument): Promise<number>;
+  read(fd: number, buffer: Uint8Array): Promise<number>;
+  write(fd: number, bytes: Uint8Array): Promise<number>;
   poll(fds: PollFd[], timeout: number): Promise<number>;
   recvmsg(fd: number, size: number, flags?: number): Promise<Message>;
 }

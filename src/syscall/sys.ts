@@ -1,22 +1,39 @@
 /** `kernel.sys`: the way in for the process that the kernel runs in. */
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { O_CLOEXEC, POLLIN, POLLOUT, PROT_WRITE } from '../../ioctl/index.js';
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  POLLIN,
+  POLLOUT,
+  PROT_WRITE,
+} from '../../ioctl/index.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
-import { openFileNode } from '../fs/char_dev.js';
+import {
+  awaitWithFaults,
+  callWithFaults,
+  type LocalTarget,
+  waitWithFaults,
+} from '../fault/local_calls.js';
+import { isPathOnly, openFileNode } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
-import { namei } from '../fs/namei.js';
+import { isOursAlone, namei } from '../fs/namei.js';
 import { Pipe } from '../fs/pipe.js';
 import { statFile } from '../fs/stat.js';
 import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
 import type { Kernel } from '../kernel.js';
+import { pageAlign } from '../mm/page.js';
 import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat, SystemError } from '../native.js';
 import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
-import type { Task } from '../task.js';
+import type { Given, Task } from '../task.js';
 import { openGenerated } from './generated.js';
+import { LocalCall } from './local_call.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
 import { oursAmong, PollSet } from './poll_set.js';
@@ -24,8 +41,11 @@ import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from
 
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
+const F_GETFL = 3;
 
 const stat = new Float64Array(STAT_FIELDS);
+
+type Transfer = 'read' | 'write';
 
 /** This process as a caller. */
 class LocalTask implements Task {
@@ -33,6 +53,8 @@ class LocalTask implements Task {
   readonly pid = process.pid;
   readonly comm = process.title;
   mm: UserMemory = new ProcessMemory(process.pid);
+  /** The descriptor that the current call is on. */
+  fd = -1;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -41,6 +63,10 @@ class LocalTask implements Task {
   fget(fd: number): File | undefined {
     if (native.fstat(fd, stat) < 0) return undefined;
     return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  }
+
+  get nonblocking(): boolean {
+    return (native.fcntl(this.fd, F_GETFL, 0) & O_NONBLOCK) !== 0;
   }
 
   openDescriptor(fd: number, flags: number): number {
@@ -57,11 +83,17 @@ class LocalTask implements Task {
 
   installFd(file: File, flags: number): number {
     const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
-    return file.lend(flags, (fd) => orThrow(native.fcntl(fd, command, 0)));
+    const fd = file.lend(flags, (own) => orThrow(native.fcntl(own, command, 0)));
+    const { observers } = this.kernel;
+    if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
+    return fd;
   }
 
-  withdrawFd(_file: File, fd: number): void {
-    native.close(fd);
+  withdrawFds(given: readonly Given[]): void {
+    for (const { file, fd } of given) {
+      native.close(fd);
+      this.kernel.observers.tell('descriptorWithdrawn', file, fd, this.pid);
+    }
   }
 }
 
@@ -75,7 +107,13 @@ export class Sys implements Posix {
     this.#task = new LocalTask(kernel);
     this.promises = {
       ioctl: (fd, request, argument = null) => this.#ioctlAsync(fd, request, argument),
-      poll: (fds, timeout) => this.#pollAsync(fds, timeout),
+      read: (fd, buffer) => this.#transferAsync('read', fd, buffer),
+      write: (fd, bytes) => this.#transferAsync('write', fd, bytes),
+      poll: (fds, timeout) => {
+        const make = () => this.#pollAsync(fds, timeout);
+        const file = this.#faultyFile(fds);
+        return file ? awaitWithFaults(this.#task, 'poll', { file }, make) : make();
+      },
       recvmsg: (fd, size, flags) => machine.promises.recvmsg(fd, size, flags),
     };
   }
@@ -87,7 +125,7 @@ export class Sys implements Posix {
     if (found.kind === 'machine' || found.kind === 'descriptor') {
       return machine.open(found.path, flags, mode);
     }
-    return attempt('open', () => {
+    const make = () => {
       if (found.kind === 'error') throw errno(found.code);
       if (found.node instanceof FileNode) {
         const file = openFileNode(found.node, this.#task, flags);
@@ -102,7 +140,12 @@ export class Sys implements Posix {
         return machine.open(found.path, flags, mode);
       }
       throw errno('EISDIR');
-    });
+    };
+    const ours =
+      found.kind === 'node' &&
+      !(found.node instanceof Directory && !isOursAlone(found.node, found.path));
+    const met = ours ? () => this.#meet('openat', {}, make) : make;
+    return this.#attempt('open', [path, flags], met);
   }
 
   /** @see Posix.close */
@@ -120,22 +163,66 @@ export class Sys implements Posix {
   ioctl(fd: number, request: number, argument: Argument = null): number {
     const file = this.#task.fget(fd);
     if (!file) return machine.ioctl(fd, request, argument);
-    return attempt('ioctl', () => {
-      const result = this.#ioctl(file, request, argument);
-      if (!(result instanceof Wait)) return result;
-      this.#kernel.printk(
-        KERN_WARNING,
-        'dmabuf-shim: an ioctl had to wait, and nothing could end that while it kept the only thread; use kernel.sys.promises.ioctl',
-      );
-      throw errno('EDEADLK');
-    });
+    const call = this.#observedIoctl(fd, request, argument);
+    const make = () => this.#now('ioctl', this.#ioctl(fd, file, request, argument));
+    const met = this.#kernel.faults ? () => this.#meet('ioctl', { file, request }, make) : make;
+    return attempt('ioctl', () => (call ? call.step('ioctl', met) : met()));
   }
 
-  #ioctl(file: File, request: number, argument: Argument): number | Wait {
+  /** Makes a call, with the faults that it meets. */
+  #meet<T>(call: string, target: LocalTarget, make: () => T): T {
+    return this.#kernel.faults ? callWithFaults(this.#task, call, target, make) : make();
+  }
+
+  /** A file of ours among those that are waited for, if there are faults to be injected. */
+  #faultyFile(fds: readonly PollFd[]): File | undefined {
+    if (!this.#kernel.faults) return undefined;
+    for (const { fd } of fds) {
+      const file = fd >= 0 ? this.#task.fget(fd) : undefined;
+      if (file) return file;
+    }
+    return undefined;
+  }
+
+  /** An ioctl for those who observe, if anybody does. */
+  #observedIoctl(fd: number, request: number, argument: Argument): LocalCall | undefined {
+    if (!this.#kernel.observers.active) return undefined;
+    const value = machine.argumentBytes(argument);
+    const bytes = value instanceof Uint8Array;
+    const args = [fd, request, bytes ? ArgumentMemory.ADDRESS : Number(value ?? 0)];
+    return new LocalCall(this.#task, args, bytes ? new ArgumentMemory(value) : this.#task.mm);
+  }
+
+  /** What `make` gives, or an Error of the system call's; those who observe see the call. */
+  #attempt<T>(
+    name: string,
+    args: readonly (number | string)[],
+    make: () => T,
+    resultOf?: (value: T) => number,
+  ): T {
+    if (!this.#kernel.observers.active) return attempt(name, make);
+    return attempt(name, () => new LocalCall(this.#task, args).step(name, make, resultOf));
+  }
+
+  /** The result of a call that cannot wait, as nothing could end that. EDEADLK. */
+  #now(name: string, result: number | Wait): number {
+    if (!(result instanceof Wait)) return result;
+    result.options.onInterrupt?.();
+    // Who does not want to wait gets that for an answer, as in a program.
+    if (result.timeout === 0) throw errno('EAGAIN');
+    this.#kernel.printk(
+      KERN_WARNING,
+      `dmabuf-shim: ${name} had to wait, and nothing could end that while it kept the only thread; use kernel.sys.promises.${name}`,
+    );
+    throw errno('EDEADLK');
+  }
+
+  #ioctl(fd: number, file: File, request: number, argument: Argument): number | Wait {
     const op = file.f_op.ioctl;
     if (!op) throw errno('ENOTTY');
     const value = machine.argumentBytes(argument);
     if (value instanceof Uint8Array) this.#task.mm = new ArgumentMemory(value);
+    this.#task.fd = fd;
     const arg = value instanceof Uint8Array ? ArgumentMemory.ADDRESS : Number(value ?? 0);
     try {
       return op.call(file.f_op, file, request >>> 0, arg, this.#task);
@@ -147,15 +234,32 @@ export class Sys implements Posix {
   async #ioctlAsync(fd: number, request: number, argument: Argument): Promise<number> {
     const file = this.#task.fget(fd);
     if (!file) return machine.promises.ioctl(fd, request, argument);
+    const call = this.#observedIoctl(fd, request, argument);
+    const make = () => this.#ioctl(fd, file, request, argument);
+    return this.#later('ioctl', fd, { file, request }, call, make);
+  }
+
+  /** A call that may wait, to its end. */
+  async #later(
+    name: string,
+    fd: number,
+    target: LocalTarget & { file: File },
+    call: LocalCall | undefined,
+    make: () => number | Wait,
+  ): Promise<number> {
+    const { file } = target;
+    const first = () =>
+      this.#kernel.faults ? waitWithFaults(this.#task, name, target, make) : make();
     // The file stays, whatever becomes of the descriptor meanwhile.
     file.get(this.#task, fd);
     try {
-      let result = attempt('ioctl', () => this.#ioctl(file, request, argument));
+      const step = (go: () => number | Wait) =>
+        attempt(name, () => (call ? call.step(name, go) : go()));
+      let result = step(first);
       while (result instanceof Wait) {
         const wait = result;
         await new Promise<void>((wake) => onWake(wait, wake));
-        const again = wait.options.resume ?? (() => this.#ioctl(file, request, argument));
-        result = attempt('ioctl', again);
+        result = step(wait.options.resume ?? make);
       }
       return result;
     } finally {
@@ -163,12 +267,61 @@ export class Sys implements Posix {
     }
   }
 
+  /** @see Posix.read */
+  read(fd: number, buffer: Uint8Array): number {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.read(fd, buffer);
+    const now = () => this.#now('read', this.#transfer('read', fd, file, buffer));
+    const make = () => this.#meet('read', { file }, now);
+    return this.#attempt('read', [fd, buffer.length], make, Number);
+  }
+
+  /** @see Posix.write */
+  write(fd: number, bytes: Uint8Array): number {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.write(fd, bytes);
+    const now = () => this.#now('write', this.#transfer('write', fd, file, bytes));
+    const make = () => this.#meet('write', { file }, now);
+    return this.#attempt('write', [fd, bytes.length], make, Number);
+  }
+
+  async #transferAsync(name: Transfer, fd: number, bytes: Uint8Array): Promise<number> {
+    const file = this.#task.fget(fd);
+    if (!file) return machine.promises[name](fd, bytes);
+    const call = this.#kernel.observers.active
+      ? new LocalCall(this.#task, [fd, bytes.length])
+      : undefined;
+    const make = () => this.#transfer(name, fd, file, bytes);
+    return this.#later(name, fd, { file }, call, make);
+  }
+
+  #transfer(name: Transfer, fd: number, file: File, bytes: Uint8Array): number | Wait {
+    const denied = name === 'read' ? O_WRONLY : O_RDONLY;
+    if ((file.f_flags & O_ACCMODE) === denied || isPathOnly(file)) throw errno('EBADF');
+    const op = file.f_op[name];
+    if (!op) throw errno('EINVAL');
+    this.#task.mm = new ArgumentMemory(bytes);
+    this.#task.fd = fd;
+    const segment = { address: ArgumentMemory.ADDRESS, length: bytes.length };
+    return op.call(file.f_op, file, bytes.length > 0 ? [segment] : [], this.#task);
+  }
+
   /** @see Posix.mmap */
   mmap(length: number, prot: number, flags: number, fd: number, offset = 0): ArrayBuffer {
     const file = this.#task.fget(fd);
     if (!file) return machine.mmap(length, prot, flags, fd, offset);
     this.#kernel.cache?.mapping(process.pid, { address: 0, length, flags }, file);
-    const mapping = this.#mmap(file, length, prot, flags, fd, offset);
+    const make = () => {
+      const mapping = this.#mmap(file, length, prot, flags, fd, offset);
+      const { observers } = this.#kernel;
+      if (!observers.active) return mapping;
+      const address = addressOf(mapping);
+      const bytes = pageAlign(length);
+      observers.tell('mapped', { file, pid: process.pid, address, length: bytes, prot, offset });
+      return mapping;
+    };
+    const met = () => this.#meet('mmap', { file }, make);
+    const mapping = this.#attempt('mmap', [0, length, prot, flags, fd, offset], met, addressOf);
     this.#kernel.cache?.noteOwnMapping(mapping);
     return mapping;
   }
@@ -195,7 +348,7 @@ export class Sys implements Posix {
           piece.length,
         ]);
         const mapping = machine.checkMapping(native.mmapPieces(new Float64Array(rows), prot));
-        const address = native.addressOf(new Uint8Array(mapping));
+        const address = addressOf(mapping);
         for (const memory of memories) {
           memory.noteMapping?.(address, mapping.byteLength, pieces.length > 1);
         }
@@ -209,12 +362,27 @@ export class Sys implements Posix {
   /** @see Posix.munmap */
   munmap(mapping: ArrayBuffer): void {
     this.#kernel.cache?.leavingOwn(mapping);
-    machine.munmap(mapping);
+    const { observers } = this.#kernel;
+    if (observers.active && mapping.byteLength > 0) {
+      const [address, length] = [addressOf(mapping), pageAlign(mapping.byteLength)];
+      this.#attempt('munmap', [address, length], () => {
+        observers.tell('unmapped', process.pid, address, length);
+        machine.munmap(mapping);
+      });
+    } else {
+      machine.munmap(mapping);
+    }
     this.#kernel.releases.drain();
   }
 
   /** @see Posix.poll */
   poll(fds: PollFd[], timeout: number): number {
+    const file = this.#faultyFile(fds);
+    const make = () => this.#poll(fds, timeout);
+    return file ? callWithFaults(this.#task, 'poll', { file }, make) : make();
+  }
+
+  #poll(fds: PollFd[], timeout: number): number {
     const ours = oursAmong(this.#task, fds);
     if (!ours) return machine.poll(fds, timeout);
     // Ours do not change while this thread is in here; the others may.
@@ -257,13 +425,16 @@ export class Sys implements Posix {
   lseek(fd: number, offset: number, whence: number): number {
     const file = this.#task.fget(fd);
     if (!file) return machine.lseek(fd, offset, whence);
-    return attempt('lseek', () => vfsLlseek(file, offset, whence));
+    return this.#meet('lseek', { file }, () =>
+      attempt('lseek', () => vfsLlseek(file, offset, whence)),
+    );
   }
 
   /** @see Posix.fstat */
   fstat(fd: number): StatResult {
     const file = this.#task.fget(fd);
-    return file ? machine.toStatResult(statFile(file, stat)) : machine.fstat(fd);
+    if (!file) return machine.fstat(fd);
+    return this.#meet('fstat', { file }, () => machine.toStatResult(statFile(file, stat)));
   }
 
   /** @see Posix.socketpair */
@@ -280,6 +451,10 @@ export class Sys implements Posix {
   recvmsg(fd: number, size: number, flags?: number): Message {
     return machine.recvmsg(fd, size, flags);
   }
+}
+
+function addressOf(mapping: ArrayBuffer): number {
+  return native.addressOf(new Uint8Array(mapping));
 }
 
 /** Sets what there is; how many have something. */

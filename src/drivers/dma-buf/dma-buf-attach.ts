@@ -87,6 +87,8 @@ export function dmaBufDynamicAttach(
   resv.lock();
   dmabuf.attachments.add(attachment);
   resv.unlock();
+  const { observers } = dmabuf.file.kernel;
+  if (observers.active) observers.tell('attached', attachment);
   if (dmaBufAttachmentIsDynamic(attachment) === dmaBufIsDynamic(dmabuf)) return attachment;
   try {
     mapForGood(attachment);
@@ -137,6 +139,8 @@ export function dmaBufDetach(dmabuf: DmaBuf, attachment: DmaBufAttachment): void
   dmabuf.attachments.delete(attachment);
   resv.unlock();
   ops.detach?.(dmabuf, attachment);
+  const { observers } = dmabuf.file.kernel;
+  if (observers.active) observers.tell('detached', attachment);
 }
 
 /**
@@ -185,6 +189,7 @@ export function dmaBufMapAttachment(
   assertHeld(attachment);
   if (attachment.sgt) {
     if (attachment.dir !== direction && attachment.dir !== DMA_BIDIRECTIONAL) throw errno('EBUSY');
+    observe('dmaMapped', attachment, direction);
     return attachment.sgt;
   }
   const table = dmabuf.ops.mapDmaBuf(attachment, direction);
@@ -194,6 +199,7 @@ export function dmaBufMapAttachment(
   } else {
     attachment.mapped.push({ table, direction });
   }
+  observe('dmaMapped', attachment, direction);
   return table;
 }
 
@@ -205,7 +211,10 @@ export function dmaBufUnmapAttachment(
 ): void {
   const { dmabuf } = attachment;
   assertHeld(attachment);
-  if (attachment.sgt === table) return;
+  if (attachment.sgt === table) {
+    observe('dmaUnmapped', attachment, direction);
+    return;
+  }
   const at = attachment.mapped.findLastIndex((mapping) => mapping.table === table);
   if (at < 0) {
     warn(dmabuf, 'dma_buf_unmap_attachment', `${attachment.dev.name} has not mapped it`);
@@ -213,6 +222,16 @@ export function dmaBufUnmapAttachment(
   }
   attachment.mapped.splice(at, 1);
   dmabuf.ops.unmapDmaBuf(attachment, table, direction);
+  observe('dmaUnmapped', attachment, direction);
+}
+
+function observe(
+  event: 'dmaMapped' | 'dmaUnmapped',
+  attachment: DmaBufAttachment,
+  direction: DmaDataDirection,
+): void {
+  const { observers } = attachment.dmabuf.file.kernel;
+  if (observers.active) observers.tell(event, attachment, direction);
 }
 
 /** dma_buf_map_attachment_unlocked(): the same for who has not locked the reservation object. */

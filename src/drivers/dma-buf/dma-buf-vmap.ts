@@ -16,6 +16,8 @@ export function dmaBufVmap(dmabuf: DmaBuf): Uint8Array {
   if (!dmabuf.ops.vmap) throw errno('EINVAL');
   dmabuf.vmap_ptr ??= dmabuf.ops.vmap(dmabuf);
   dmabuf.vmapping_counter++;
+  const { observers } = dmabuf.file.kernel;
+  if (observers.active && dmabuf.vmapping_counter === 1) observers.tell('vmapped', dmabuf);
   return dmabuf.vmap_ptr;
 }
 
@@ -28,6 +30,8 @@ export function dmaBufVunmap(dmabuf: DmaBuf, map: Uint8Array): void {
     return;
   }
   if (--dmabuf.vmapping_counter > 0) return;
+  const { observers } = dmabuf.file.kernel;
+  if (observers.active) observers.tell('vunmapped', dmabuf);
   dmabuf.vmap_ptr = undefined;
   dmabuf.ops.vunmap?.(dmabuf, map);
 }

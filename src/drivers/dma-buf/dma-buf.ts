@@ -11,10 +11,8 @@ import {
   DMA_BUF_SET_NAME_A,
   DMA_BUF_SET_NAME_B,
   DMA_BUF_SYNC_END,
-  DMA_BUF_SYNC_READ,
   DMA_BUF_SYNC_RW,
   DMA_BUF_SYNC_VALID_FLAGS_MASK,
-  DMA_BUF_SYNC_WRITE,
   dma_buf_export_sync_file,
   dma_buf_import_sync_file,
   dma_buf_ioctls,
@@ -30,12 +28,7 @@ import { countUses } from '../../fs/uses.js';
 import { Wait } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
 import { List } from '../../list.js';
-import {
-  DMA_BIDIRECTIONAL,
-  DMA_FROM_DEVICE,
-  DMA_TO_DEVICE,
-  type DmaDataDirection,
-} from '../../mm/dma-mapping.js';
+import { DMA_FROM_DEVICE, type DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
 import type { Pin } from '../../mm/pin.js';
 import type { SgTable } from '../../mm/scatterlist.js';
@@ -55,6 +48,7 @@ import {
 } from './dma-resv.js';
 import { operationsSince, requestsSince } from './since.js';
 import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
+import { accessOf, directionOf } from './sync_flags.js';
 
 /** What an exporter does; Linux's struct dma_buf_ops. Errors are thrown. */
 export interface DmaBufOps {
@@ -249,6 +243,7 @@ export function dmaBufExport(kernel: Kernel, info: DmaBufExportInfo): DmaBuf {
   const dmabuf = new DmaBuf(kernel, info);
   kernel.pollable++;
   listOf(kernel).add(dmabuf);
+  if (kernel.observers.active) kernel.observers.tell('bufferExported', dmabuf);
   return dmabuf;
 }
 
@@ -367,6 +362,7 @@ const dmaBufFops: FileOperations = {
     dmabuf.unpin();
     dmabuf.resv.fini();
     file.kernel.busyFiles.delete(file);
+    file.kernel.observers.tell('bufferReleased', dmabuf);
   },
 };
 
@@ -388,13 +384,14 @@ function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
   if (Number(flags) & DMA_BUF_SYNC_END) {
     dmaBufEndCpuAccess(dmabuf, direction, task);
-    return 0;
+    return synced(dmabuf, Number(flags), task);
   }
   dmaBufBeginCpuAccess(dmabuf, direction, task);
-  if (!task.kernel.has('DMA_BUF_IOCTL_SYNC_waits')) return 0;
+  // The argument is that of another SYNC by the time that this one has waited.
+  const done = synced.bind(undefined, dmabuf, Number(flags), task);
   const usage = dmaResvUsageRw(direction !== DMA_FROM_DEVICE);
-  if (!dmabuf.resv.nextPending(usage)) return 0;
-  return waitForFences(dmabuf, usage);
+  const mayWait = task.kernel.has('DMA_BUF_IOCTL_SYNC_waits');
+  return mayWait && dmabuf.resv.nextPending(usage) ? waitForFences(dmabuf, usage, done) : done();
 }
 
 /**
@@ -408,13 +405,15 @@ export function dmaBufBeginCpuAccess(
   task?: Task,
 ): void {
   dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
-  const { cache } = dmabuf.file.kernel;
+  const { cache, observers } = dmabuf.file.kernel;
+  if (!task && observers.active) observers.tell('vmapped', dmabuf);
   if (cache) for (const memory of dmabuf.contents) cache.begin(memory, direction, task);
 }
 
 /** dma_buf_end_cpu_access() */
 export function dmaBufEndCpuAccess(dmabuf: DmaBuf, direction: DmaDataDirection, task?: Task): void {
-  const { cache } = dmabuf.file.kernel;
+  const { cache, observers } = dmabuf.file.kernel;
+  if (!task && observers.active) observers.tell('vunmapped', dmabuf);
   if (cache) for (const memory of dmabuf.contents) cache.end(memory, direction, task);
   dmabuf.ops.endCpuAccess?.(dmabuf, direction);
 }
@@ -427,20 +426,23 @@ export function dmaBufMmap(dmabuf: DmaBuf, vma: Vma): MemoryPiece[] {
 }
 
 /** The rest of {@link sync} if it has to wait. */
-function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage): number | Wait {
+function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage, done: () => number): number | Wait {
   const pending = dmabuf.resv.nextPending(usage);
   if (!pending) {
     const { cache } = dmabuf.file.kernel;
     if (cache) for (const memory of dmabuf.contents) cache.waited(memory);
-    return 0;
+    return done();
   }
-  return new Wait([pending], undefined, { resume: () => waitForFences(dmabuf, usage) });
+  return new Wait([pending], undefined, { resume: () => waitForFences(dmabuf, usage, done) });
 }
 
-/** The access that a sync_file is exported or imported for: to write? EINVAL for none, or unknown flags. */
-function accessOf(flags: number): boolean {
-  if (flags & ~DMA_BUF_SYNC_RW || (flags & DMA_BUF_SYNC_RW) === 0) throw errno('EINVAL');
-  return (flags & DMA_BUF_SYNC_WRITE) !== 0;
+/** A SYNC has succeeded: the result is 0. */
+function synced(dmabuf: DmaBuf, flags: number, task: Task): number {
+  const { observers } = dmabuf.file.kernel;
+  if (observers.active) {
+    observers.tell('synced', dmabuf, flags, observers.call?.pid ?? task.pid);
+  }
+  return 0;
 }
 
 function exportSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
@@ -474,18 +476,4 @@ function importSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
   }
   fence.put();
   return 0;
-}
-
-/** What the CPU wants to do, from the device's point of view. */
-function directionOf(access: number): DmaDataDirection {
-  switch (access) {
-    case DMA_BUF_SYNC_READ:
-      return DMA_FROM_DEVICE;
-    case DMA_BUF_SYNC_WRITE:
-      return DMA_TO_DEVICE;
-    case DMA_BUF_SYNC_RW:
-      return DMA_BIDIRECTIONAL;
-    default:
-      throw errno('EINVAL');
-  }
 }

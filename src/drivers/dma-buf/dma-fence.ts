@@ -65,6 +65,7 @@ export class DmaFence implements Wakeable {
     this.use64BitSeqno = use64BitSeqno;
     this.madeBy = kernel.caller;
     kernel.fenceWatchdog.add(this);
+    if (kernel.observers.active) kernel.observers.tell('fenceMade', this);
   }
 
   /** dma_fence_get() */
@@ -81,6 +82,8 @@ export class DmaFence implements Wakeable {
       this.error = -35; // EDEADLK, as in Linux
       dmaFenceSignal(this);
     }
+    const { observers } = this.kernel;
+    if (observers.active) observers.tell('fenceReleased', this);
     this.ops.release?.(this);
   }
 
@@ -169,7 +172,9 @@ export function dmaFenceSetError(fence: DmaFence, error: number): void {
 /** dma_fence_signal(): the work is over. A second time does nothing. */
 export function dmaFenceSignal(fence: DmaFence, timestamp = ktimeGet()): void {
   if (fence.flaggedSignaled) return;
-  fence.kernel.cache?.programsGoOn();
+  const { cache, observers } = fence.kernel;
+  cache?.programsGoOn();
+  if (observers.active) observers.tell('fenceSignaled', fence);
   fence.markSignaled(timestamp);
 }
 

@@ -80,10 +80,10 @@ const dmaHeapFops: CharDeviceOperations = {
     const data = new Uint8Array(Math.max(size, dma_heap_allocation_data.size));
     if (request & known & IOC_IN) task.mm.read(arg, data.subarray(0, size));
     // An address that cannot be written to wins over any other error, and costs no descriptor.
-    let given: Given | undefined;
+    const given: Given[] = [];
     try {
       const heap = file.private_data as DmaHeap;
-      given = allocate(heap, task, dma_heap_allocation_data.view(data));
+      given.push(allocate(heap, task, dma_heap_allocation_data.view(data)));
     } finally {
       if (request & known & IOC_OUT) {
         tellOrWithdraw(task, given, () => task.mm.write(arg, data.subarray(0, size)));

@@ -132,6 +132,11 @@ export class DmaResv implements Wakeable {
     }
   }
 
+  /** @internal All of them, signalled or not. */
+  all(): readonly Readonly<Entry>[] {
+    return this.#entries;
+  }
+
   /** dma_resv_get_singleton(): one fence for all of them, with a reference; undefined for none. */
   getSingleton(usage: DmaResvUsage): DmaFence | undefined {
     const fences = [...this.fences(usage)].map((fence) => fence.get());

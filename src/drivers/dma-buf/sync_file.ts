@@ -97,7 +97,7 @@ export function installSyncFile(
   const { file } = make();
   try {
     const fd = task.installFd(file, O_CLOEXEC);
-    tellOrWithdraw(task, { file, fd }, () => tell(fd));
+    tellOrWithdraw(task, [{ file, fd }], () => tell(fd));
   } finally {
     file.put();
   }

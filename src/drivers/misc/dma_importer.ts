@@ -101,6 +101,7 @@ function setup(file: File, task: Task, arg: number): number {
   const number = devices.get(kernel) ?? 0;
   devices.set(kernel, number + 1);
   file.private_data = new DmaImporterDevice(
+    file,
     new Device(kernel, {
       name: data.name || `dma_importer.${number}`,
       dma_mask: dma_mask ? Number(dma_mask) : DMA_BIT_MASK(32),

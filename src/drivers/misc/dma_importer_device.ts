@@ -8,7 +8,9 @@ import {
   DMA_IMPORTER_OP_FILL,
   dma_importer_descriptor,
 } from '../../../ioctl/index.js';
+import { HandleTable } from '../../device/handle_table.js';
 import { errno } from '../../errno.js';
+import type { File } from '../../fs/file.js';
 import {
   type Device,
   DMA_FROM_DEVICE,
@@ -154,40 +156,35 @@ export function carryOut(action: () => void): void {
 
 export class DmaImporterDevice {
   readonly device: Device;
-  readonly #imports = new Map<number, Import>();
-  #nextHandle = 1;
+  readonly #imports: HandleTable<Import>;
   #ring = { address: 0, entries: 0 };
   /** The descriptor that the engine looks at next. */
   #head = 0;
 
-  constructor(device: Device) {
+  constructor(file: File, device: Device) {
     this.device = device;
+    this.#imports = new HandleTable(file, 'attachment');
   }
 
   /** ENOENT */
   find(handle: number): Import {
-    const found = this.#imports.get(handle);
-    if (!found) throw errno('ENOENT');
-    return found;
+    return this.#imports.find(handle);
   }
 
   attach(task: Task, fd: number, dynamic: boolean): Import {
     const dmabuf = dmaBufGet(task, fd);
-    let which: Import;
     try {
-      which = new Import(this.#nextHandle, dmabuf, this.device, dynamic);
+      const make = (number: number) => new Import(number, dmabuf, this.device, dynamic);
+      return this.#imports.find(this.#imports.alloc(make));
     } catch (error) {
       dmaBufPut(dmabuf);
       throw error;
     }
-    this.#nextHandle++;
-    this.#imports.set(which.handle, which);
-    return which;
   }
 
   detach(which: Import): void {
     if (which.isMapped || which.attachment.pins > 0 || which.vmaps > 0) throw errno('EBUSY');
-    this.#imports.delete(which.handle);
+    this.#imports.remove(which.handle);
     which.close();
   }
 
@@ -242,8 +239,7 @@ export class DmaImporterDevice {
   }
 
   reset(): void {
-    for (const which of this.#imports.values()) which.close();
-    this.#imports.clear();
+    for (const which of this.#imports.clear()) which.close();
     this.setRing(0, 0);
     this.device.clearFaults();
   }

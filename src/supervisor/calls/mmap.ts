@@ -25,7 +25,8 @@ import { fileOf } from './fd.js';
 /** x86-64 alone has this flag; elsewhere the bit means nothing. */
 const MAP_32BIT = 0x40;
 /** Flags that say where. */
-const PLACING = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT;
+const FIXED = MAP_FIXED | MAP_FIXED_NOREPLACE;
+const PLACING = FIXED | MAP_32BIT;
 /** More than there are: a mapping of that many bytes fails with ENOMEM. */
 const ALL_ADDRESSES = 2 ** 47;
 /** Beyond the largest offset in a file. */
@@ -40,9 +41,21 @@ const mmap: Handler = (call) => {
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;
   if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
   const pieces = mmapFile(file, { length, prot, flags, offset });
-  if (isOwnMemory(file, pieces, offset)) return CONTINUE;
-  return mapPieces(call, file, pieces);
+  if (isOwnMemory(file, pieces, offset)) {
+    observe(call, file, flags & FIXED ? call.arg(0) : undefined);
+    return CONTINUE;
+  }
+  const answer = mapPieces(call, file, pieces);
+  if (answer === ANSWERED && call.answered >= 0) observe(call, file, call.answered);
+  return answer;
 };
+
+function observe(call: Call, file: File, address: number | undefined): void {
+  const { observers } = call.task.kernel;
+  if (!observers.active) return;
+  const [length, prot, offset] = [pageAlign(call.arg(1)), call.int(2), call.arg(5)];
+  observers.tell('mapped', { file, pid: call.task.pid, address, length, prot, offset });
+}
 
 /**
  * Makes a mapping that the machine's kernel cannot make from the call as it stands: the calling thread

@@ -22,7 +22,7 @@ import { Directory, FileNode, GeneratedFile } from '../../fs/tree.js';
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import { openContent, openGenerated } from '../../syscall/generated.js';
-import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { fdinfo } from '../fdinfo.js';
 import { AT_FDCWD } from '../lookup.js';
@@ -73,10 +73,17 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
   function openDevice(call: Call, node: FileNode, flags: number): Answer {
     if (flags & O_DIRECT) return -Errno.EINVAL;
     const pathOnly = (flags & O_PATH) !== 0;
+    const { observers } = kernel;
+    // With its descriptor the caller goes on: the path may then be something else.
+    observers.call?.keep();
     const file = pathOnly ? pathFile(node, kernel) : openFileNode(node, call.task, flags);
     try {
       const kept = pathOnly ? O_RDONLY : flags & ~OPENING_FLAGS;
-      return file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0));
+      file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0));
+      if (observers.active) {
+        observers.tell('descriptorInstalled', file, call.answered, call.task.pid);
+      }
+      return ANSWERED;
     } finally {
       file.put();
     }

@@ -1,10 +1,10 @@
 /**
- * read(2), write(2) and what else moves bytes through a descriptor: nothing of ours can do it. What is
- * left is the order in which Linux finds that out.
+ * read(2), write(2) and what else moves bytes through a descriptor: of Linux's own files none can do it, and what
+ * is left is the order in which Linux finds that out. Devices of one's own may read and write.
  */
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
-import { Errno } from '../../errno.js';
-import type { File } from '../../fs/file.js';
+import { Errno, errno } from '../../errno.js';
+import type { File, Segment } from '../../fs/file.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf } from './fd.js';
 
@@ -15,12 +15,35 @@ function refused(file: File, direction: Direction): number {
   return (file.f_flags & O_ACCMODE) === denied ? -Errno.EBADF : -Errno.EINVAL;
 }
 
+/** With one piece of memory, or with struct iovec[]. */
 const transfer =
-  (direction: Direction): Handler =>
+  (direction: Direction, segments: (call: Call) => Segment[]): Handler =>
   (call) => {
     const file = fileOf(call);
-    return file ? refused(file, direction) : CONTINUE;
+    if (!file) return CONTINUE;
+    const move = file.f_op[direction];
+    const denied = refused(file, direction);
+    if (!move || denied === -Errno.EBADF) return denied;
+    const pieces = segments(call).filter(({ length }) => length > 0);
+    return move.call(file.f_op, file, pieces, call.task);
   };
+
+const oneSegment = (call: Call): Segment[] => [{ address: call.arg(1), length: call.arg(2) }];
+
+const IOVEC_SIZE = 16;
+const UIO_MAXIOV = 1024;
+
+function iovec(call: Call): Segment[] {
+  const count = call.arg(2);
+  if (count > UIO_MAXIOV) throw errno('EINVAL');
+  const bytes = new Uint8Array(count * IOVEC_SIZE);
+  call.task.mm.read(call.arg(1), bytes);
+  const words = new BigUint64Array(bytes.buffer);
+  return Array.from({ length: count }, (_, i) => ({
+    address: Number(words[2 * i]),
+    length: Number(words[2 * i + 1]),
+  }));
+}
 
 /** At the position in argument `position`; for preadv2 and its twin, −1 is the file's own position. */
 const positioned =
@@ -76,10 +99,10 @@ const refuse =
     fileOf(call) ? -Errno[code] : CONTINUE;
 
 export const transferCalls: Record<string, Handler> = {
-  read: transfer('read'),
-  readv: transfer('read'),
-  write: transfer('write'),
-  writev: transfer('write'),
+  read: transfer('read', oneSegment),
+  readv: transfer('read', iovec),
+  write: transfer('write', oneSegment),
+  writev: transfer('write', iovec),
   pread64: positioned('read'),
   preadv: positioned('read'),
   preadv2: positioned('read'),

@@ -1,0 +1,144 @@
+/** `run --device FILE[,NAME=VALUE...]`: devices that are declared in files, and their newer versions. */
+import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../device/device.js';
+import type { RegisteredDevice } from '../device/register.js';
+import type { Kernel } from '../kernel.js';
+import { UsageError } from './usage.js';
+
+/** Editors write a file in several steps; ms. */
+const SETTLE = 50;
+
+/** What `--device` was given. */
+interface DeviceFile {
+  path: string;
+  options: [name: string, value: string][];
+}
+
+/** The devices of a file: its default export, one or several. @throws UsageError in one line. */
+export async function loadDevices(path: string): Promise<DeviceDefinition[]> {
+  if (!existsSync(path)) throw new UsageError(`${path}: no such file`);
+  const { loadModule } = await import('../uapi/load.js');
+  let exports: Record<string, unknown>;
+  try {
+    exports = await loadModule(resolve(path));
+  } catch (error) {
+    throw new UsageError(explain(path, error));
+  }
+  const devices = [exports.default].flat();
+  if (!devices.every(isDeviceDefinition)) {
+    throw new UsageError(`${path}: its default export is not what defineDevice() gives`);
+  }
+  return devices;
+}
+
+/** In one line: where in the file, and what is wrong. */
+function explain(path: string, error: unknown): string {
+  if (!(error instanceof Error)) return `${path}: ${error}`;
+  const place = /:(\d+):\d+\b/.exec(error.stack?.split(resolve(path))[1] ?? '');
+  return `${path}${place ? `:${place[1]}` : ''}: ${error.message.split('\n')[0]}`;
+}
+
+/** Devices that were added, until they are not to be watched any more. */
+export interface AddedDevices {
+  /** Loads files anew when they change; `tell` is given a line for people. */
+  watch(tell: (line: string) => void): void;
+  close(): void;
+}
+
+/** Adds what `--device` names. @throws UsageError for a file or an option that cannot be. */
+export async function addDevices(kernel: Kernel, specs: readonly string[]): Promise<AddedDevices> {
+  const files = specs.map(parse);
+  const added = new Map<DeviceFile, RegisteredDevice[]>();
+  for (const file of files) {
+    const definitions = await loadDevices(file.path);
+    added.set(
+      file,
+      definitions.map((definition) => add(kernel, definition, file)),
+    );
+  }
+  const watchers: FSWatcher[] = [];
+  return {
+    watch(tell) {
+      for (const [file, devices] of added) {
+        watchers.push(onChange(file.path, async () => tell(await reload(file.path, devices))));
+      }
+    },
+    close() {
+      for (const watcher of watchers) watcher.close();
+    },
+  };
+}
+
+function add(kernel: Kernel, definition: DeviceDefinition, file: DeviceFile): RegisteredDevice {
+  try {
+    return kernel.addDevice(definition, optionsOf(definition, file));
+  } catch (error) {
+    throw new UsageError(`${file.path}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** The line that says how it went. */
+async function reload(path: string, devices: readonly RegisteredDevice[]): Promise<string> {
+  try {
+    const definitions = await loadDevices(path);
+    if (definitions.length !== devices.length) throw new Error('another number of devices');
+    for (const [i, definition] of definitions.entries()) devices[i]?.replace(definition);
+    return `${path}: loaded anew`;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return `${path}: stays as it was: ${why}`;
+  }
+}
+
+/** By its folder, as many editors put a new file in the place of the old one. */
+function onChange(path: string, action: () => void): FSWatcher {
+  let timer: NodeJS.Timeout | undefined;
+  const name = basename(path);
+  const watcher = watch(dirname(resolve(path)), (_, changed) => {
+    if (changed !== name) return;
+    clearTimeout(timer);
+    timer = setTimeout(action, SETTLE);
+    timer.unref();
+  });
+  watcher.unref();
+  return watcher;
+}
+
+/** `./scaler.ts,delay=5,name=x` */
+function parse(spec: string): DeviceFile {
+  const [path = '', ...rest] = spec.split(',');
+  const options = rest.map((item): [string, string] => {
+    const equals = item.indexOf('=');
+    return equals < 0 ? [item, ''] : [item.slice(0, equals), item.slice(equals + 1)];
+  });
+  return { path, options };
+}
+
+/** `NAME=VALUE,...` for a device. @throws UsageError, RangeError */
+export function deviceOptions(definition: DeviceDefinition, list: string): DeviceOptions {
+  return optionsOf(definition, parse(`,${list}`));
+}
+
+/** The values, of the types that the defaults have. */
+function optionsOf({ name, options = {} }: DeviceDefinition, file: DeviceFile): DeviceOptions {
+  const values: Record<string, string | number | boolean> = {};
+  for (const [key, text] of file.options) {
+    const byDefault = options[key];
+    if (key === 'help' && byDefault === undefined) throw new UsageError(describe(name, options));
+    values[key] = typeof byDefault === 'boolean' ? boolean(key, text) : text;
+    if (typeof byDefault === 'number') values[key] = text === '' ? Number.NaN : Number(text);
+  }
+  return values;
+}
+
+function boolean(key: string, text: string): boolean {
+  if (['', 'true', 'on', '1'].includes(text)) return true;
+  if (['false', 'off', '0'].includes(text)) return false;
+  throw new RangeError(`${key} is true or false, not ${text}`);
+}
+
+function describe(name: string, options: DeviceOptions): string {
+  const each = Object.entries(options).map(([key, value]) => `${key}=${value}`);
+  return `options of ${name} and their defaults: ${each.join(', ') || 'none'}`;
+}

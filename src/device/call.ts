@@ -1,0 +1,171 @@
+/** A call on a device of one's own, as its handlers see it. */
+import type { CType, View } from '../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import { type DmaBuf, dmaBufGet, dmaBufPut } from '../drivers/dma-buf/dma-buf.js';
+import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
+import { syncFileCreate, syncFileGetFence } from '../drivers/dma-buf/sync_file.js';
+import { errno } from '../errno.js';
+import type { File } from '../fs/file.js';
+import type { WaitQueue } from '../fs/wait_queue.js';
+import { copyFromUser, copyToUser, type UserMemory } from '../mm/uaccess.js';
+import { KERN_WARNING } from '../printk.js';
+import { type Given, type Task, tellOrWithdraw } from '../task.js';
+import type { DeviceCall } from './device.js';
+
+export class DeviceCallImpl implements DeviceCall {
+  readonly task: Task;
+  readonly #file: File;
+  readonly #mm: UserMemory;
+  readonly #abort = new AbortController();
+  readonly #given: Given[] = [];
+  /** Lets go of what was lent to the handler. */
+  readonly #borrowed: (() => void)[] = [];
+  /** Who is to be said to have made what the handler makes, also when it goes on later. */
+  readonly #observed: Task['kernel']['observers']['call'];
+  readonly #caller: number;
+
+  #nonblocking: boolean | undefined;
+
+  /** `flags` of an open(2), which is on no descriptor yet. */
+  constructor(file: File, task: Task, flags?: number) {
+    this.#file = file;
+    this.task = task;
+    this.#mm = task.mm;
+    if (flags !== undefined) this.#nonblocking = (flags & O_NONBLOCK) !== 0;
+    this.#observed = task.kernel.observers.call;
+    this.#caller = task.kernel.caller;
+  }
+
+  get nonblocking(): boolean {
+    this.#nonblocking ??= this.task.nonblocking;
+    return this.#nonblocking;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  getDmaBuf(fd: number): DmaBuf {
+    this.#assertAwaited();
+    const dmabuf = dmaBufGet(this.task, fd);
+    this.#borrowed.push(() => dmaBufPut(dmabuf));
+    return dmabuf;
+  }
+
+  installDmaBuf(dmabuf: DmaBuf, flags: number = O_CLOEXEC): number {
+    try {
+      const { f_flags } = dmabuf.file;
+      return this.#install(dmabuf.file, (f_flags & O_ACCMODE) | (flags & O_CLOEXEC));
+    } finally {
+      dmaBufPut(dmabuf);
+    }
+  }
+
+  getFence(fd: number): DmaFence {
+    this.#assertAwaited();
+    const fence = syncFileGetFence(this.task, fd);
+    if (!fence) throw errno('EINVAL');
+    this.#borrowed.push(() => fence.put());
+    return fence;
+  }
+
+  installFence(fence: DmaFence): number {
+    const { file } = syncFileCreate(this.task.kernel, fence);
+    try {
+      return this.#install(file, O_CLOEXEC);
+    } finally {
+      file.put();
+    }
+  }
+
+  #install(file: File, flags: number): number {
+    this.#assertAwaited();
+    const fd = this.within(() => this.task.installFd(file, flags));
+    this.#given.push({ file, fd });
+    return fd;
+  }
+
+  copyFromUser<T extends CType>(address: bigint | number, type: T): View<T> {
+    this.#assertAwaited();
+    return copyFromUser(this.#mm, Number(address), type);
+  }
+
+  copyToUser(address: bigint | number, data: Uint8Array | { readonly bytes: Uint8Array }): void {
+    this.#assertAwaited();
+    copyToUser(this.#mm, Number(address), data);
+  }
+
+  async waitEvent(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      if (this.nonblocking) throw errno('EAGAIN');
+      await wokenOrAborted(this.#file.changed, this.signal);
+      this.#assertAwaited();
+    }
+  }
+
+  /** The caller has gone on: it has no use for anything. */
+  #assertAwaited(): void {
+    if (this.signal.aborted) throw errno('EINTR');
+  }
+
+  /** @internal What is made in `action` was made by this call. */
+  within<T>(action: () => T): T {
+    const { kernel } = this.task;
+    const [call, caller] = [kernel.observers.call, kernel.caller];
+    kernel.observers.call = this.#observed;
+    kernel.caller = this.#caller;
+    try {
+      return action();
+    } finally {
+      kernel.observers.call = call;
+      kernel.caller = caller;
+    }
+  }
+
+  /** @internal The handler has done its work: what it gave is told by `tell`, or taken back. */
+  finish(tell: () => void): void {
+    try {
+      tellOrWithdraw(this.task, this.#given, tell);
+    } finally {
+      this.#giveBack();
+    }
+  }
+
+  /**
+   * @internal The handler has failed, or nobody waits for it any more: what it was lent it has until it
+   * comes to its end.
+   */
+  fail(name: string, running?: Promise<unknown>): void {
+    this.#abort.abort();
+    if (running) {
+      const end = () => this.#giveBack();
+      running.then(end, end);
+    } else {
+      this.#giveBack();
+    }
+    if (this.#given.length === 0) return;
+    const fds = this.#given.map(({ fd }) => fd).join(', ');
+    this.task.kernel.printk(
+      KERN_WARNING,
+      `dmabuf-shim: ${name} failed after it had given descriptor ${fds}: taken back (EFAULT); descriptors are given last`,
+    );
+    this.task.withdrawFds(this.#given);
+  }
+
+  #giveBack(): void {
+    for (const back of this.#borrowed.splice(0)) back();
+  }
+}
+
+function wokenOrAborted(queue: WaitQueue, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      queue.remove(wake);
+      signal.removeEventListener('abort', wake);
+      resolve();
+    };
+    if (signal.aborted) return resolve();
+    queue.add(wake);
+    signal.addEventListener('abort', wake);
+  });
+}

@@ -1,0 +1,31 @@
+/** The pieces of a caller's memory that a read(2) or write(2) names. Linux: struct iov_iter. */
+import type { Segment } from '../fs/file.js';
+import type { UserMemory } from './uaccess.js';
+
+/** Bytes in all. */
+export function lengthOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** The first bytes of what is to be written, `most` or fewer: a short write is no error. EFAULT. */
+export function gather(mm: UserMemory, segments: readonly Segment[], most: number): Uint8Array {
+  const bytes = new Uint8Array(Math.min(lengthOf(segments), most));
+  let at = 0;
+  for (const { address, length } of segments) {
+    const part = bytes.subarray(at, at + length);
+    if (part.length > 0) mm.read(address, part);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Fills the memory with as much as there is room for: how many bytes. EFAULT. */
+export function scatter(mm: UserMemory, segments: readonly Segment[], bytes: Uint8Array): number {
+  let at = 0;
+  for (const { address, length } of segments) {
+    const part = bytes.subarray(at, at + length);
+    if (part.length > 0) mm.write(address, part);
+    at += part.length;
+  }
+  return at;
+}

@@ -1,0 +1,147 @@
+/** `dmabuf-shim run --device FILE`: devices that are declared in a file, as somebody at a terminal has them. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { cli, main } from './cli.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-device-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A device that says what it is told: an option, or what stands in the file. */
+const says = (text: string, name = 'says') => `
+import { defineDevice } from 'dmabuf-shim';
+type Text = string;
+const text: Text = ${JSON.stringify(text)};
+export default defineDevice({
+  name: '${name}',
+  options: { word: '', times: 1, loud: false },
+  probe: (_, { word, times, loud }) => {
+    const said = (word || text).repeat(times);
+    return loud ? said.toUpperCase() : said;
+  },
+  attributes: { word: (said) => said },
+  open: (file) => ({ left: Buffer.from(\`\${file.device}\\n\`) }),
+  read(file, size) {
+    const part = file.state.left.subarray(0, size);
+    file.state.left = file.state.left.subarray(size);
+    return part;
+  },
+});
+`;
+
+describe('run --device', () => {
+  test('serves what a TypeScript file declares; options have the types of their defaults', () => {
+    const path = file('says.ts', says('hello'));
+    const program = ['--', 'sh', '-c', 'cat /dev/says /sys/class/misc/says/word'];
+    expect(cli('run', '--device', path, ...program)).toMatchObject({
+      status: 0,
+      stdout: 'hello\nhello\n',
+      stderr: '',
+    });
+    const other = cli('run', `--device=${path},word=ho,times=3,loud`, ...program);
+    expect(other.stdout).toBe('HOHOHO\nHOHOHO\n');
+  });
+
+  test('several devices, from several files, or from one', () => {
+    const one = file('one.ts', says('1', 'one'));
+    const both = `import { defineDevice } from 'dmabuf-shim';
+      const read = () => new Uint8Array();
+      export default [defineDevice({ name: 'a', read }), defineDevice({ name: 'b/c', read })];`;
+    const two = file('two.mts', both);
+    const list = ['ls', '/dev/one', '/dev/a', '/dev/b/c', '/dev/dma_heap/system'];
+    const { stdout } = cli('run', '--device', one, '--device', two, '--', ...list);
+    expect(stdout.trim().split('\n').sort()).toEqual(list.slice(1).sort());
+  });
+
+  test('what a file imports of the package is what runs', () => {
+    file('helper.ts', `export { errno } from 'dmabuf-shim';`);
+    const path = file(
+      'refuses.ts',
+      `import { defineDevice } from 'dmabuf-shim';
+       import { errno } from './helper';
+       export default defineDevice({ name: 'refuses', open() { throw errno('ENXIO'); } });`,
+    );
+    const { stderr } = cli('run', '--device', path, '--', 'cat', '/dev/refuses');
+    expect(stderr).toMatch(/No such device or address/);
+  });
+
+  test.each([
+    ['a file that is not there', undefined, '', /nothing\.ts: no such file/],
+    ['no TypeScript', 'export default {', '', /x\.ts:1: ParseError/],
+    ['no device', 'export default { name: "x" };', '', /default export is not what defineDevice/],
+    ['an exception', '\nthrow new Error("not today");', '', /x\.ts:2: not today/],
+    ['an unknown option', says('x'), ',size=3', /says has no option size; there are: word, times/],
+    ['no number', says('x'), ',times=many', /says: times is a number, as 1 is/],
+    ['no boolean', says('x'), ',loud=perhaps', /loud is true or false, not perhaps/],
+    ['help', says('x'), ',help', /options of says and their defaults: word=, times=1, loud=false/],
+  ])('%s is one line, and 2', (_, text, options, line) => {
+    const path = text === undefined ? join(folder, 'nothing.ts') : file('x.ts', text);
+    const { status, stderr } = cli('run', '--device', `${path}${options}`, '--', 'true');
+    expect(stderr).toMatch(line);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(status).toBe(2);
+  });
+
+  test('the name of a device that there is already is refused', () => {
+    const path = file('x.ts', says('x', 'udmabuf'));
+    const { status, stderr } = cli('run', '--device', path, '--', 'true');
+    expect(stderr).toMatch(/\/dev\/udmabuf exists already/);
+    expect(status).toBe(2);
+  });
+});
+
+describe('run --watch', () => {
+  test('takes over a new version: what is open stays as it was, what is opened is new', async () => {
+    const path = file('says.ts', says('old'));
+    // Opens the node, and a line on its input has it read that and open it anew.
+    const script =
+      'exec 3</dev/says; while read x; do cat <&3; cat /dev/says; exec 3</dev/says; done';
+    const child = spawn(process.execPath, [
+      main,
+      'run',
+      '--watch',
+      '--device',
+      path,
+      'sh',
+      '-c',
+      script,
+    ]);
+    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const next = async (from: AsyncIterator<string>) => (await from.next()).value;
+
+    child.stdin.write('\n');
+    expect([await next(lines), await next(lines)]).toEqual(['old', 'old']);
+    // As editors do that write a new file and move it there.
+    renameSync(file('says.ts.new', says('new')), path);
+    expect(await next(messages)).toBe(`dmabuf-shim run: ${path}: loaded anew`);
+    child.stdin.write('\n');
+    expect([await next(lines), await next(lines)]).toEqual(['old', 'new']);
+    writeFileSync(path, 'export default 3;');
+    expect(await next(messages)).toMatch(/stays as it was: .*its default export is not what/);
+    child.stdin.write('\n');
+    expect([await next(lines), await next(lines)]).toEqual(['new', 'new']);
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  test('is for devices of one’s own', () => {
+    expect(cli('run', '--watch', '--', 'true')).toMatchObject({
+      status: 2,
+      stderr: 'dmabuf-shim run: --watch is for the files of --device\n',
+    });
+  });
+});
