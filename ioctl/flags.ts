@@ -42,6 +42,7 @@ export function choice(mask: number | bigint, names: Constants): FlagTable {
  * `0` if nothing is set and no name stands for that. `value` is not negative.
  */
 export function formatFlags(value: number | bigint, table: FlagTable): string {
+  if (value <= MAX_SMALL) return formatSmall(Number(value), table);
   const bits = BigInt(value);
   const words: string[] = [];
   let explained = 0n;
@@ -53,4 +54,46 @@ export function formatFlags(value: number | bigint, table: FlagTable): string {
   const rest = bits & ~explained;
   if (rest !== 0n) words.push(`0x${rest.toString(16)}`);
   return words.join('|') || '0';
+}
+
+/** What fits an int is looked at as one, which is much faster. */
+const MAX_SMALL = 0x7fffffff;
+
+interface SmallFlag {
+  readonly name: string;
+  readonly value: number;
+  readonly mask: number;
+}
+
+const smallTables = new WeakMap<FlagTable, SmallFlag[]>();
+
+/** The names that can hold for values up to {@link MAX_SMALL}. */
+function smallTable(table: FlagTable): SmallFlag[] {
+  let small = smallTables.get(table);
+  if (!small) {
+    small = table
+      .filter(({ value }) => value <= MAX_SMALL)
+      .map(({ name, value, mask }) => ({
+        name,
+        value: Number(value),
+        // Bits beyond are 0 in both.
+        mask: Number(mask & BigInt(MAX_SMALL)),
+      }));
+    smallTables.set(table, small);
+  }
+  return small;
+}
+
+function formatSmall(bits: number, table: FlagTable): string {
+  let words = '';
+  let explained = 0;
+  for (const { name, value, mask } of smallTable(table)) {
+    if ((bits & mask) !== value || (mask & explained) !== 0) continue;
+    words += words && '|';
+    words += name;
+    explained |= mask;
+  }
+  const rest = bits & ~explained;
+  if (rest !== 0) words += `${words && '|'}0x${rest.toString(16)}`;
+  return words || '0';
 }

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -15,6 +15,11 @@ const perArchitecture = /^const (O_DIRECT|O_DIRECTORY|O_NOFOLLOW|O_TMPFILE) /;
 const portable = (line: string) => !perArchitecture.test(line);
 const here = process.arch === 'x64' ? recorded : recorded.filter(portable);
 
+/** Debian has the headers of DRM apart from Linux's others. */
+const drm = ['drm', 'libdrm'].some((folder) => existsSync(`/usr/include/${folder}/drm.h`));
+const lacking =
+  why('gcc') || (drm ? '' : ' (skipped: no drm/drm.h; Debian: apt install libdrm-dev)');
+
 const scratch = mkdtempSync(join(tmpdir(), 'dmabuf-shim-abi-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -26,7 +31,7 @@ describe('the ABI', () => {
     expect(derived.sort()).toEqual([...here].sort());
   });
 
-  it.skipIf(!have('gcc'))(`is what the headers of this machine say${why('gcc')}`, () => {
+  it.skipIf(!have('gcc') || !drm)(`is what the headers of this machine say${lacking}`, () => {
     const program = join(scratch, 'abi');
     execFileSync('gcc', ['-Wall', '-Werror', '-o', program, abiC]);
     const printed = lines(execFileSync(program, { encoding: 'utf8' }));
@@ -65,13 +70,14 @@ function assertion(line: string): string {
   const [kind, name = '', ...numbers] = line.split(' ');
   const [tag, field] = name.split('.');
   const [first = '', second = ''] = numbers;
+  const type = `${kind?.endsWith('_union') ? 'union' : 'struct'} ${tag}`;
   const claims = [];
   if (kind === 'ioctl') claims.push(`(unsigned)(${name}) == ${first}u`);
   if (kind === 'const') claims.push(`(${name}) == ${first}`);
-  if (kind === 'sizeof') claims.push(`sizeof(struct ${name}) == ${first}`);
-  if (kind === 'offsetof') claims.push(`offsetof(struct ${tag}, ${field}) == ${first}`);
+  if (kind?.startsWith('sizeof')) claims.push(`sizeof(${type}) == ${first}`);
+  if (kind?.startsWith('offsetof')) claims.push(`offsetof(${type}, ${field}) == ${first}`);
   // C has no sizeof of a flexible array.
-  if (second && second !== '0') claims.push(`sizeof(((struct ${tag} *)0)->${field}) == ${second}`);
+  if (second && second !== '0') claims.push(`sizeof(((${type} *)0)->${field}) == ${second}`);
   return claims.map((claim) => `_Static_assert(${claim}, "${line}");`).join('\n');
 }
 
@@ -97,8 +103,9 @@ async function describeEverything(): Promise<string[]> {
 
 function describeStruct(name: string, type: StructType): string[] {
   expect(type.tag).toBe(name);
-  const fields = type.fields.map((f) => `offsetof ${name}.${f.name} ${f.offset} ${f.type.size}`);
-  return [`sizeof ${name} ${type.size}`, ...fields];
+  const of = type.kind === 'union' ? 'of_union' : 'of';
+  const fields = type.fields.map((f) => `offset${of} ${name}.${f.name} ${f.offset} ${f.type.size}`);
+  return [`size${of} ${name} ${type.size}`, ...fields];
 }
 
 function describeIoctl({ name, request }: IoctlDef): string {
