@@ -11,6 +11,7 @@ export {
 } from './device/device.js';
 export { Engine, type EngineJob, type EngineMemory } from './device/engine.js';
 export type { ExampleSetting, Examples } from './device/examples.js';
+export { HandleTable } from './device/handle_table.js';
 export type { RegisteredDevice } from './device/register.js';
 export {
   type DmaBuf,

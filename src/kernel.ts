@@ -319,15 +319,17 @@ export class Kernel {
   /**
    * Writes what happens from here on, as JSON in the Trace Event format: https://ui.perfetto.dev and
    * chrome://tracing show it. `write` takes the text piece by piece, some 64 KiB each. The answer of this function
-   * ends it, and has to be called for the file to be whole.
+   * ends it, as does {@link close}: the file is whole then.
    */
   traceEvents(options: TraceEventsOptions): () => void {
     const events = new TraceEvents(this, options);
-    const stop = this.observers.add(events);
-    return () => {
-      stop();
+    const unobserve = this.observers.add(events);
+    const stop = () => {
+      unobserve();
       events.close();
     };
+    this.onClose(stop);
+    return stop;
   }
 
   /** @internal Set to see the calls that are answered. */

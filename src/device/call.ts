@@ -122,6 +122,12 @@ export class DeviceCallImpl implements DeviceCall {
     }
   }
 
+  /** @internal The handler is not done yet: its file is not released before it is, whoever has gone. */
+  holdFile(): void {
+    this.#file.hold();
+    this.#borrowed.push(() => this.#file.unhold());
+  }
+
   /** @internal The handler has done its work: what it gave is told by `tell`, or taken back. */
   finish(tell: () => void): void {
     try {

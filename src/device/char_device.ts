@@ -23,6 +23,7 @@ import { DeviceCallImpl } from './call.js';
 import { waitFor } from './completion.js';
 import type { DeviceCall, DeviceDefinition, DeviceFile } from './device.js';
 import { EventQueue } from './event_queue.js';
+import { noteFile } from './handle_table.js';
 
 const PATH_MAX = 4096;
 /** Bytes that one write(2) takes at most. */
@@ -39,6 +40,7 @@ class OpenFile implements DeviceFile {
     this.#file = file;
     this.device = device;
     this.#events = events && new EventQueue(events, () => this.wake());
+    noteFile(this, file);
   }
 
   get kernel() {
@@ -131,11 +133,12 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
   if (readBytes) {
     ops.read = (file, segments, task) => {
       const call = new DeviceCallImpl(file, task);
+      const { mm } = task;
       return serve(
         `read of ${name}`,
         call,
         () => readBytes(openFileOf(file) as never, lengthOf(segments), call),
-        (bytes) => scatter(task.mm, segments, bytes),
+        (bytes) => scatter(mm, segments, bytes),
       );
     };
   }
@@ -244,6 +247,7 @@ function serve<T>(
   }
   if (!(reply instanceof Promise)) return done(reply);
   const promise = reply;
+  call.holdFile();
   const given = () => call.fail(name, promise);
   return waitFor(promise, { done, given, nonblocking: call.nonblocking });
 }

@@ -180,7 +180,8 @@ export function isDeviceDefinition(value: unknown): value is DeviceDefinition {
 }
 
 function check({ name, ioctls = {}, ioctl }: DeviceDefinition): void {
-  if (!/^[\w.-]+(\/[\w.-]+)*$/.test(name)) throw new TypeError(`"${name}" is no name below /dev`);
+  if (!/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
+    throw new TypeError(`"${name}" is no name below /dev`);
   const requests = new Map<number, string>();
   for (const { name: each, request } of Object.values(ioctls)) {
     const other = requests.get(request);

@@ -31,6 +31,7 @@ export class EventQueue {
    * O_NONBLOCK, EINTR.
    */
   take(size: number, call: DeviceCall): Uint8Array | Promise<Uint8Array> {
+    if (size === 0) return new Uint8Array();
     if (size < this.#type.size) throw errno('EINVAL');
     if (!this.empty) return this.#takeNow(size);
     if (call.nonblocking) throw errno('EAGAIN');

@@ -1,6 +1,14 @@
 /** Handles: the numbers by which programs name what an open file of a device has. Linux: lib/idr.c. */
 import { errno } from '../errno.js';
-import type { File } from '../fs/file.js';
+import { File } from '../fs/file.js';
+import type { DeviceFile } from './device.js';
+
+const files = new WeakMap<DeviceFile, File>();
+
+/** @internal Tells of which file an open file of a device is. */
+export function noteFile(deviceFile: DeviceFile, file: File): void {
+  files.set(deviceFile, file);
+}
 
 /**
  * The handles of one kind that an open file has, from 1 on; 0 is none. As an idr that is filled by
@@ -13,8 +21,9 @@ export class HandleTable<T> {
   readonly #values = new Map<number, T>();
   #next = 1;
 
-  constructor(file: File, kind: string) {
-    this.#file = file;
+  /** `file`: of a driver's, or of a {@link defineDevice}'s handler or `open`. */
+  constructor(file: File | DeviceFile, kind: string) {
+    this.#file = file instanceof File ? file : (files.get(file) as File);
     this.kind = kind;
   }
 
