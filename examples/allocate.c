@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 int main(void) {
     struct dma_heap_allocation_data data = {.len = 8192, .fd_flags = O_RDWR};
@@ -16,5 +17,6 @@ int main(void) {
     ioctl(data.fd, DMA_BUF_IOCTL_SYNC, &(struct dma_buf_sync){DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE});
     strcpy(bytes, "written between START and END");
     ioctl(data.fd, DMA_BUF_IOCTL_SYNC, &(struct dma_buf_sync){DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE});
-    return printf("%d bytes: \"%s\"\n", 8192, bytes) < 0;
+    printf("%d bytes: \"%s\"\n", 8192, bytes);
+    return munmap(bytes, 8192) || close(data.fd) || close(heap);
 }

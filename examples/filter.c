@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { CAMERA = 3, DISPLAY = 4 };
 enum { BUFFER = 1, FRAME = 2, RELEASE = 3, END = 4 };
@@ -148,6 +149,15 @@ static void draw(const struct pair *pair) {
     }
 }
 
+static void release(struct pair *pair) {
+    size_t length = (size_t)pair->width * pair->height * sizeof(uint32_t);
+    munmap(pair->input.pixels, length);
+    munmap(pair->output.pixels, length);
+    close(pair->input.fd);
+    close(pair->output.fd);
+    free(pair->brightness);
+}
+
 static void filter(const struct pair *pair) {
     sync_access(pair->input.fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
     sync_access(pair->output.fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
@@ -170,7 +180,7 @@ int main(void) {
         }
         if (sockets[1].revents) {
             struct message message = receive_message(DISPLAY, &fd);
-            if (message.type == END) return 0;
+            if (message.type == END) break;
             send_message(CAMERA, (struct message){RELEASE, .buffer = message.buffer}, NULL, 0);
         }
         if (sockets[0].revents) {
@@ -195,4 +205,9 @@ int main(void) {
             }
         }
     }
+    for (int i = 0; i < MOST_BUFFERS; i++) {
+        if (pairs[i].brightness) release(&pairs[i]);
+    }
+    close(heap);
+    return 0;
 }

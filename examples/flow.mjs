@@ -82,11 +82,16 @@ const behindIommu = { name: 'camera', iommu: true, dma_parms: { max_segment_size
 const camera = new Driver(shim.DMA_FROM_DEVICE, behindIommu);
 const onePiece = { name: 'display', dma_parms: { max_segment_size, max_segments: 1 } };
 const display = new Driver(shim.DMA_TO_DEVICE, onePiece);
-const importInto = (name, fd) => sys.ioctl(sys.open(`/dev/${name}`, uapi.O_RDWR), IMPORT, fd);
+function importInto(name, fd) {
+  const device = sys.open(`/dev/${name}`, uapi.O_RDWR);
+  sys.ioctl(device, IMPORT, fd);
+  sys.close(device);
+}
 
 const heap = sys.open('/dev/dma_heap/movable', uapi.O_RDWR);
 const data = uapi.dma_heap_allocation_data.create({ len: BigInt(SIZE), fd_flags: uapi.O_RDWR });
 sys.ioctl(heap, uapi.DMA_HEAP_IOCTL_ALLOC, data);
+sys.close(heap);
 show('the heap: export, fd; memory is chosen when it is known who needs it');
 importInto('camera', data.fd);
 show('camera: get, attach');

@@ -2,7 +2,13 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
-import { dmaBufList, Kernel, type KernelOptions, type SpawnProgramOptions } from '../src/index.js';
+import {
+  dmaBufList,
+  type FindingKind,
+  Kernel,
+  type KernelOptions,
+  type SpawnProgramOptions,
+} from '../src/index.js';
 
 /** The releases that fixtures/recordings has. */
 export const RECORDED_VERSIONS = ['6.1', '6.12'] as const;
@@ -26,12 +32,29 @@ export interface RunOptions extends SpawnProgramOptions {
 /** `COHERENCY=strict npx vitest run`: caches are strict wherever a test does not say, and find nothing. */
 const strict = process.env.COHERENCY === 'strict';
 
+/**
+ * `REPORT=strict npx vitest run`: each kernel has a report, without what tests do on purpose: to leave things,
+ * brackets open and fences unsignalled, to go outside of what is mapped, and to have drivers that are wrong.
+ */
+const reported = process.env.REPORT === 'strict';
+const UNINTENDED: readonly FindingKind[] = [
+  'write-outside-bracket',
+  'direction-differs',
+  'dma-mapping-left',
+];
+
 /** A kernel that is closed at the end of the test. */
 export function testKernel(options: KernelOptions = {}): Kernel {
   const kernel = new Kernel({ ...(strict && { coherency: 'strict' }), ...options });
+  if (reported) kernel.report();
+  // A test of reports has mistakes on purpose.
+  const meant = expect.getState().testPath?.includes('/test/report/');
   onTestFinished(() => {
+    const findings = reported ? kernel.report().findings() : [];
     kernel.close();
     if (options.coherency === undefined) expect(kernel.staleAccesses).toEqual([]);
+    if (meant) return;
+    expect(findings.filter(({ kind }) => UNINTENDED.includes(kind))).toEqual([]);
   });
   return kernel;
 }

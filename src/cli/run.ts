@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Kernel } from '../kernel.js';
 import { native } from '../native.js';
-import { formatRecord } from '../printk.js';
+import { formatRecord, KERN_WARNING, type LogRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { kernelVersion } from './options.js';
 import { type RunReport, startReport } from './report.js';
@@ -84,18 +84,21 @@ function makeKernel(options: RunOptions): Kernel {
         coherencySeed: options.strictCoherency,
       }),
     });
-    if (options.verbose || options.strictCoherency !== undefined) {
-      kernel.log.console = (record) => {
-        if (options.verbose || record.text.startsWith('coherency: ')) {
-          writeLine(2, formatRecord(record));
-        }
-      };
-    }
+    kernel.log.console = (record) => {
+      if (isShown(record, options)) writeLine(2, formatRecord(record));
+    };
     return kernel;
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** Whoever writes a driver wants to see at once what is wrong with it. */
+function isShown({ level, text }: LogRecord, options: RunOptions): boolean {
+  if (options.verbose) return true;
+  if (options.device && level <= KERN_WARNING) return true;
+  return options.strictCoherency !== undefined && text.startsWith('coherency: ');
 }
 
 /**

@@ -18,7 +18,8 @@ Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls
                       the new device
   --memory LIST       what the heaps give, such as size=64M,cma=16M,fragmentation=0.5,seed=7
   --exact             also read, write and every ioctl exactly as Linux (costs the program time)
-  --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them
+  --trace [FILE]      a line for each call that is answered, to stderr or FILE, as strace shows them;
+                      to FILE within 0.2 s: SIGKILL of dmabuf-shim loses what is later
   --trace-events FILE calls, buffers, fences and devices' work over time, for https://ui.perfetto.dev
                       or chrome://tracing to show
   --strict-coherency[=SEED]
@@ -35,7 +36,7 @@ Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls
                       when=FIRST[..LAST][+[STEP]] (counted for each name, over the whole run)
   --chaos SEED[:rate=0.1]
                       any such call fails with any errno that a correct program has to be ready for
-  --verbose           the kernel log on stderr
+  --verbose           the kernel log on stderr; with --device warnings and errors are there anyway
   --help              this text
 
 The exit status is PROGRAM's; 126 or 127 if it cannot be started, 125 if this machine cannot run it,

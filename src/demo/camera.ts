@@ -43,6 +43,7 @@ await application(async ([path = '', frames]) => {
   }
   while (free.length < BUFFERS) free.push(await released());
   filter.send({ type: END });
+  for (const buffer of buffers) buffer.close();
   report({ traffic: filter.traffic });
 });
 

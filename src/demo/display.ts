@@ -61,6 +61,10 @@ await application(async ([path = '', frames]) => {
     }
   }
   filter.send({ type: END });
+  for (const { original, filtered } of pairs) {
+    original.close();
+    filtered.close();
+  }
 
   if (!sheet) throw new Error('no frame has come');
   writePicture(path, sheet);

@@ -60,4 +60,10 @@ await application(async () => {
   }
 
   await Promise.all([forward(), giveBack()]);
+  for (const { input, output } of pairs) {
+    input.close();
+    output.close();
+  }
+  timeline.close();
+  close(heap);
 });

@@ -14,9 +14,11 @@ import {
   O_RDWR,
 } from '../../ioctl/index.js';
 import {
+  close,
   ioctl,
   MAP_SHARED,
   mmap,
+  munmap,
   POLLIN,
   PROT_READ,
   PROT_WRITE,
@@ -78,6 +80,12 @@ export class FrameBuffer {
     if (poll(fds, 0) > 0) return false;
     await promises.poll(fds, -1);
     return true;
+  }
+
+  /** Lets go of it: this process cannot use it any more. */
+  close(): void {
+    munmap(this.#pixels.buffer as ArrayBuffer);
+    close(this.fd);
   }
 
   #sync(flags: number): void {

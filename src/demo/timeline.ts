@@ -6,9 +6,9 @@ import {
   SW_SYNC_IOC_INC,
   sw_sync_create_fence_data,
 } from '../../ioctl/index.js';
-import { ioctl, open } from '../posix.js';
+import { close, ioctl, open } from '../posix.js';
 
-/** Closed with the program, however that ends: the fences that are left are signalled with ENOENT. */
+/** Closed with the program at the latest, however that ends: the fences that are left are signalled with ENOENT. */
 export class Timeline {
   readonly #fd = open('/sys/kernel/debug/sync/sw_sync', O_RDWR | O_CLOEXEC);
   #created = 0;
@@ -23,5 +23,9 @@ export class Timeline {
   /** The oldest piece of work that was not done is done. */
   signal(): void {
     ioctl(this.#fd, SW_SYNC_IOC_INC, Uint32Array.of(1));
+  }
+
+  close(): void {
+    close(this.#fd);
   }
 }

@@ -128,8 +128,9 @@ export class CallText {
    */
   line(call: CallArguments, answer: number | undefined): string {
     const last = this.#ioctl?.argumentAfter(call, answer) ?? this.#shown.at(-1);
-    const args = [...this.#shown.slice(0, -1), last].join(', ');
-    return `${this.#name}(${args}) = ${callResult(this.#name, answer)}`;
+    let args = '';
+    for (let i = 0; i < this.#shown.length - 1; i++) args += `${this.#shown[i]}, `;
+    return `${this.#name}(${args}${last}) = ${callResult(this.#name, answer)}`;
   }
 }
 
@@ -158,10 +159,10 @@ class IoctlText {
     const request = call.uint(1);
     const { ioctls = {}, extensible = false } = call.task.fget(call.int(0))?.f_op ?? {};
     this.#def = findIoctl(ioctls, request, extensible);
-    const { arg: type, name, dir } = this.#def ?? {};
+    const { arg: type, name, dir, copy = dir } = this.#def ?? {};
     this.#size = type && extensible ? _IOC_SIZE(request) : (type?.size ?? 0);
     // What the kernel is to fill says nothing yet.
-    if (type && dir !== _IOC_READ) this.#in = this.#read(call, type);
+    if (type && copy !== _IOC_READ) this.#in = this.#read(call, type);
     this.before = [
       int(call, 0),
       name ?? formatRequest(request, ioctls),
@@ -171,11 +172,11 @@ class IoctlText {
 
   /** The argument, with what the call has changed in it: `{len=8192, fd=0} => {fd=4}`; undefined: as before. */
   argumentAfter(call: CallArguments, answer: number | undefined): string | undefined {
-    const { arg: type, dir = 0 } = this.#def ?? {};
-    if (answer === undefined || answer < 0 || !type || !(dir & _IOC_READ)) return undefined;
+    const { arg: type, dir = 0, copy = dir } = this.#def ?? {};
+    if (answer === undefined || answer < 0 || !type || !(copy & _IOC_READ)) return undefined;
     const out = this.#read(call, type);
     if (!out) return undefined;
-    if (!this.#in) return dir === _IOC_READ ? formatArg(type, out) : undefined;
+    if (!this.#in) return copy === _IOC_READ ? formatArg(type, out) : undefined;
     const changed = formatChanges(type, this.#in, out);
     return changed ? `${this.before.at(-1)} => ${changed}` : undefined;
   }
@@ -186,7 +187,8 @@ class IoctlText {
       if (type.kind === 'cstring') {
         return type.create(strndupUser(call.task.mm, at, PATH_MAX) as never);
       }
-      const bytes = new Uint8Array(this.#size);
+      // From a pool: a small array of its own would have to be moved before it can be looked at by fields.
+      const bytes = Buffer.allocUnsafe(this.#size);
       call.task.mm.read(at, bytes);
       return { bytes };
     } catch {

@@ -15,9 +15,10 @@ int main(void) {
     if (waitpid(giver, &status, 0) != giver || status) return 4;
     int fd = recv_fd(ends[0]);
     struct dma_buf_sync start = {DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ};
+    struct dma_buf_sync end = {DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ};
     if (ioctl(fd, DMA_BUF_IOCTL_SYNC, &start)) return 5;
     char *at = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return 6;
     printf("the receiver reads %s\n", at + PAGE);
-    return 0;
+    return ioctl(fd, DMA_BUF_IOCTL_SYNC, &end) ? 7 : 0;
 }

@@ -387,11 +387,11 @@ function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
     return synced(dmabuf, Number(flags), task);
   }
   dmaBufBeginCpuAccess(dmabuf, direction, task);
-  // The argument is that of another SYNC by the time that this one has waited.
-  const done = synced.bind(undefined, dmabuf, Number(flags), task);
   const usage = dmaResvUsageRw(direction !== DMA_FROM_DEVICE);
   const mayWait = task.kernel.has('DMA_BUF_IOCTL_SYNC_waits');
-  return mayWait && dmabuf.resv.nextPending(usage) ? waitForFences(dmabuf, usage, done) : done();
+  if (!mayWait || !dmabuf.resv.nextPending(usage)) return synced(dmabuf, Number(flags), task);
+  // The argument is that of another SYNC by the time that this one has waited.
+  return waitForFences(dmabuf, usage, synced.bind(undefined, dmabuf, Number(flags), task));
 }
 
 /**

@@ -35,6 +35,7 @@ const buffer = data.readUInt32LE(8);
 const [one, two] = [mapped(buffer, 2 * PAGE), mapped(buffer, PAGE, PAGE)];
 for (const bits of [3, 7]) {
   assert.equal(libc.ioctl(buffer, DMA_BUF_IOCTL_SYNC, ref.alloc('uint64', bits)), 0);
+  if (bits === 7) continue; // END: the access is over
   one[PAGE] = bits;
   assert.equal(two[0], bits);
 }

@@ -36,6 +36,7 @@ const flags = Buffer.alloc(8);
 for (const bits of [3, 7]) {
   flags.writeUInt32LE(bits);
   assert.equal(ioctl(buffer, DMA_BUF_IOCTL_SYNC, flags), 0);
+  if (bits === 7) continue; // END: the access is over
   one[PAGE] = bits;
   assert.equal(two[0], bits);
 }
