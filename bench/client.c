@@ -4,6 +4,7 @@
  * client sync N            DMA_BUF_IOCTL_SYNC on one buffer
  * client alloc N LIVE      allocate and close 4 KiB, with LIVE other buffers alive
  * client udmabuf N         map and unmap a udmabuf of 64 KiB
+ * client device N          an ioctl of the device of bench/device.mjs
  * client open N            open and close a file that is not ours
  * client hand N BYTES      hand a frame of BYTES from this process to a child and back
  */
@@ -82,6 +83,24 @@ static void bench_udmabuf(int n)
 	}
 	printf("%.0f\n", (now() - start) / n);
 }
+struct bench_job {
+	int32_t source, target;
+	uint32_t flags;
+	int32_t fence;
+};
+static void bench_device(int n)
+{
+	struct bench_job job = { .source = 3, .target = 4, .flags = 1 };
+	int fd = open("/dev/bench", O_RDWR);
+	double start = 0;
+	for (int i = -1000; i < n; i++) {
+		if (i == 0) start = now();
+		if (!ioctl(fd, _IOWR(0xb9, 1, struct bench_job), &job)) continue;
+		perror("/dev/bench");
+		exit(1);
+	}
+	printf("%.0f\n", (now() - start) / n);
+}
 static void bench_open(int n)
 {
 	double start = now();
@@ -156,6 +175,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "sync")) bench_sync(n);
 	else if (!strcmp(what, "alloc")) bench_alloc(n, more);
 	else if (!strcmp(what, "udmabuf")) bench_udmabuf(n);
+	else if (!strcmp(what, "device")) bench_device(n);
 	else if (!strcmp(what, "open")) bench_open(n);
 	else if (!strcmp(what, "hand")) bench_hand(n, more);
 	else return 2;

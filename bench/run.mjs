@@ -1,7 +1,7 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
-// node bench/run.mjs [NAME …]   only these: sync, sysioctl, alloc, live, hand, udmabuf, open, start,
-//                               wake, inc, create, merge, waiters, iommu, attach, copy
+// node bench/run.mjs [NAME …]   only these: sync, trace, tracedevice, sysioctl, alloc, live, hand,
+//                               udmabuf, open, start, wake, inc, create, merge, waiters, iommu, attach, copy
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +41,9 @@ async function inTurn(rounds, ...measures) {
 }
 
 const number = (command, args) => Number(execFileSync(command, args, { encoding: 'utf8' }));
-const supervised = (...args) => number(process.execPath, [cli, 'run', '--', ...args.map(String)]);
+const supervisedWith = (options, ...args) =>
+  number(process.execPath, [cli, 'run', ...options, '--', ...args.map(String)]);
+const supervised = (...args) => supervisedWith([], ...args);
 
 const us = (ns) => `${(ns / 1000).toFixed(2)} µs`;
 const ms = (ns) => `${(ns / 1e6).toFixed(1)} ms`;
@@ -110,6 +112,38 @@ const benches = {
       'bare ioctl, same addon',
       figure(us, base),
       '5 ×',
+    );
+  },
+
+  async trace() {
+    const client = compile('client');
+    const trace = join(folder, 'trace');
+    const [base, lines, events] = await inTurn(
+      7,
+      () => supervised(client, 'sync', 20000),
+      () => supervisedWith(['--trace', trace], client, 'sync', 20000),
+      () => supervisedWith(['--trace-events', trace], client, 'sync', 20000),
+    );
+    const floor = ['untraced', figure(us, base)];
+    report('DMA_BUF_IOCTL_SYNC with --trace FILE', figure(us, lines), ...floor, '2 ×');
+    report('the same with --trace-events', figure(us, events), ...floor, '3 ×');
+  },
+
+  async tracedevice() {
+    const client = compile('client');
+    const device = ['--device', join(here, 'device.mjs')];
+    const trace = ['--trace', join(folder, 'trace')];
+    const [base, lines] = await inTurn(
+      7,
+      () => supervisedWith(device, client, 'device', 20000),
+      () => supervisedWith([...device, ...trace], client, 'device', 20000),
+    );
+    report(
+      'an ioctl of a --device with --trace FILE',
+      figure(us, lines),
+      'untraced',
+      figure(us, base),
+      '2 ×',
     );
   },
 
