@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Errno, ErrnoError } from './errno.js';
 import type { File } from './fs/file.js';
 import type { Kernel } from './kernel.js';
 import type { UserMemory } from './mm/uaccess.js';
@@ -37,10 +38,10 @@ export interface Task {
    */
   installFd(file: File, flags: number): number;
   /**
-   * Takes the descriptors back that {@link installFd} has just given, as the caller could not be told of
-   * them: the call fails with EFAULT.
+   * Takes the descriptors back that {@link installFd} has just given, as the call fails after all: with this
+   * errno.
    */
-  withdrawFds(given: readonly Given[]): void;
+  withdrawFds(given: readonly Given[], errno: number): void;
 }
 
 /** A descriptor that a caller was given. */
@@ -54,9 +55,14 @@ export function tellOrWithdraw(task: Task, given: readonly Given[], tell: () => 
   try {
     tell();
   } catch (error) {
-    if (given.length > 0) task.withdrawFds(given);
+    if (given.length > 0) task.withdrawFds(given, errnoOf(error));
     throw error;
   }
+}
+
+/** What a caller sees of an exception. */
+export function errnoOf(error: unknown): number {
+  return error instanceof ErrnoError ? error.errno : Errno.EIO;
 }
 
 /** The name of a thread; empty if it is gone. */

@@ -8,8 +8,7 @@ import { errno } from '../errno.js';
 import type { File } from '../fs/file.js';
 import type { WaitQueue } from '../fs/wait_queue.js';
 import { copyFromUser, copyToUser, type UserMemory } from '../mm/uaccess.js';
-import { KERN_WARNING } from '../printk.js';
-import { type Given, type Task, tellOrWithdraw } from '../task.js';
+import { errnoOf, type Given, type Task, tellOrWithdraw } from '../task.js';
 import type { DeviceCall } from './device.js';
 
 export class DeviceCallImpl implements DeviceCall {
@@ -141,7 +140,7 @@ export class DeviceCallImpl implements DeviceCall {
    * @internal The handler has failed, or nobody waits for it any more: what it was lent it has until it
    * comes to its end.
    */
-  fail(name: string, running?: Promise<unknown>): void {
+  fail(error: unknown, running?: Promise<unknown>): void {
     this.#abort.abort();
     if (running) {
       const end = () => this.#giveBack();
@@ -149,13 +148,7 @@ export class DeviceCallImpl implements DeviceCall {
     } else {
       this.#giveBack();
     }
-    if (this.#given.length === 0) return;
-    const fds = this.#given.map(({ fd }) => fd).join(', ');
-    this.task.kernel.printk(
-      KERN_WARNING,
-      `dmabuf-shim: ${name} failed after it had given descriptor ${fds}: taken back (EFAULT); descriptors are given last`,
-    );
-    this.task.withdrawFds(this.#given);
+    if (this.#given.length > 0) this.task.withdrawFds(this.#given, errnoOf(error));
   }
 
   #giveBack(): void {

@@ -87,7 +87,7 @@ export function deviceOperations(
         open.state = definition.open?.(open as DeviceFile<undefined>, call);
         call.finish(() => {});
       } catch (error) {
-        call.fail(`open of ${definition.name}`);
+        call.fail(error);
         throw error;
       }
       count(true);
@@ -126,7 +126,7 @@ export function deviceOperations(
 
 /** read(2), write(2) and poll(2). */
 function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): void {
-  const { events, name, poll, read, write } = definition;
+  const { events, poll, read, write } = definition;
   const takeEvents = (file: OpenFile, size: number, call: DeviceCall) =>
     file.events.take(size, call);
   const readBytes = read ?? (events && takeEvents);
@@ -135,7 +135,6 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
       const call = new DeviceCallImpl(file, task);
       const { mm } = task;
       return serve(
-        `read of ${name}`,
         call,
         () => readBytes(openFileOf(file) as never, lengthOf(segments), call),
         (bytes) => scatter(mm, segments, bytes),
@@ -147,7 +146,6 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
       const call = new DeviceCallImpl(file, task);
       const bytes = gather(task.mm, segments, MAX_WRITE);
       return serve(
-        `write of ${name}`,
         call,
         () => write(openFileOf(file), bytes, call),
         (taken) => taken ?? bytes.length,
@@ -191,7 +189,6 @@ function serveIoctl(
   const { dir, copy = dir } = def;
   const given = def.arg && takeArgument(def.arg, copy, mm, arg, size);
   return serve(
-    def.name,
     call,
     () => handler(openFileOf(file), given ?? arg, call),
     (result) => {
@@ -226,7 +223,6 @@ function fitted(bytes: Uint8Array, size: number): Uint8Array {
 
 /** Has a handler do its work, now or later, and tells the caller of the result. */
 function serve<T>(
-  name: string,
   call: DeviceCallImpl,
   work: () => Reply<T>,
   tell: (value: T) => number,
@@ -242,12 +238,12 @@ function serve<T>(
   try {
     reply = work();
   } catch (error) {
-    call.fail(name);
+    call.fail(error);
     throw error;
   }
   if (!(reply instanceof Promise)) return done(reply);
   const promise = reply;
   call.holdFile();
-  const given = () => call.fail(name, promise);
-  return waitFor(promise, { done, given, nonblocking: call.nonblocking });
+  const failed = (error: unknown) => call.fail(error, promise);
+  return waitFor(promise, { done, failed, nonblocking: call.nonblocking });
 }

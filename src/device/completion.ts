@@ -1,5 +1,5 @@
 /** Promises as something that a system call can wait for. */
-import { Errno } from '../errno.js';
+import { errno } from '../errno.js';
 import { Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 
 type Outcome<T> = { value: T } | { error: unknown };
@@ -33,23 +33,23 @@ class Completion<T> implements Wakeable {
 export interface Awaited<T> {
   /** Turns what the promise gave into the call's result. */
   done(value: T): number;
-  /** The promise failed, or nobody waits for it any more: called once, instead of `done`. */
-  given(): void;
+  /** The promise failed, or nobody waits for it any more: called once, instead of `done`, with the reason. */
+  failed(error: unknown): void;
   /** EAGAIN at once if the promise does not settle by itself. */
   nonblocking: boolean;
 }
 
 /** The call sleeps until the promise is settled. A signal ends it as SA_RESTART says. */
-export function waitFor<T>(promise: Promise<T>, { done, given, nonblocking }: Awaited<T>): Wait {
+export function waitFor<T>(promise: Promise<T>, { done, failed, nonblocking }: Awaited<T>): Wait {
   const completion = new Completion(promise);
   return new Wait([completion], nonblocking ? 0 : undefined, {
-    onInterrupt: given,
+    onInterrupt: () => failed(errno('EINTR')),
     resume() {
       const { outcome } = completion;
       if (outcome && 'value' in outcome) return done(outcome.value);
-      given();
-      if (outcome) throw outcome.error;
-      return -Errno.EAGAIN;
+      const error = outcome ? outcome.error : errno('EAGAIN');
+      failed(error);
+      throw error;
     },
   });
 }

@@ -60,8 +60,7 @@ export interface DeviceCall {
   getDmaBuf(fd: number): DmaBuf;
   /**
    * A new descriptor of a dma-buf for the caller, close-on-exec unless `flags` (O_CLOEXEC, or 0) says otherwise;
-   * it takes over the driver's reference. EMFILE. Give descriptors last: a call that fails afterwards fails with EFAULT,
-   * as the caller has to close them in its stead.
+   * it takes over the driver's reference. EMFILE. If the call fails after all, it is taken back.
    */
   installDmaBuf(dmabuf: DmaBuf, flags?: number): number;
   /**

@@ -1,4 +1,5 @@
 /** Files of sysfs: struct device_attribute. */
+import { O_ACCMODE, O_WRONLY } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import { gather, scatter } from '../mm/segments.js';
@@ -52,6 +53,7 @@ const openedOf = (file: File) => file.private_data as Opened;
 function writableOperations({ show, store }: Attribute): CharDeviceOperations {
   return {
     open(file) {
+      if (!show && (file.f_flags & O_ACCMODE) !== O_WRONLY) throw errno('EACCES');
       file.private_data = { text: Buffer.from(show?.() ?? ''), position: 0 } satisfies Opened;
     },
     ...(show && {

@@ -5,6 +5,7 @@ import type { CallFault } from '../fault/program_calls.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
 import type { ObservedCall } from '../observe/observer.js';
+import { INJECTED_FAILURE } from './filter.js';
 import type { RemoteTask } from './process.js';
 
 /** Let the machine's kernel make the call as it stands. */
@@ -28,8 +29,6 @@ const ARGS = 32;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const RESPONSE_SIZE = 24;
-/** Where no program has anything. */
-const NO_ADDRESS = 1;
 
 export class Call {
   listener: number;
@@ -127,15 +126,15 @@ export class Call {
   }
 
   /**
-   * Has the caller close descriptors, and its call fail with EFAULT: in that order, as what it waits in
+   * Has the caller close descriptors, and its call fail: in that order, as what it waits in
    * can be replaced by calls of our choosing, and the first that fails is what it sees. False where that is
    * not allowed (another process traces it): nothing has happened.
    */
-  closeAndFault(fds: readonly number[]): boolean {
-    const { close, uname } = native.SYS as Record<'close' | 'uname', number>;
+  closeAndFail(fds: readonly number[], errno: number): boolean {
+    const { close, mmap } = native.SYS as Record<'close' | 'mmap', number>;
     const calls = [
       ...fds.map((fd) => ({ nr: close, args: [fd] })),
-      { nr: uname, args: [NO_ADDRESS] },
+      { nr: mmap, args: [errno, 0, 0, INJECTED_FAILURE * 2 ** 32] },
     ];
     const results = new Float64Array(calls.length);
     return native.injectCalls(this.listener, this.notif, this.tid, calls, results) !== -Errno.EPERM;

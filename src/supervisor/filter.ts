@@ -5,10 +5,12 @@ import { native } from '../native.js';
 // <linux/bpf_common.h>
 const LD_W_ABS = 0x20;
 const ALU_AND_K = 0x54;
+const ALU_OR_K = 0x44;
 const JEQ_K = 0x15;
 const JGE_K = 0x35;
 const JSET_K = 0x45;
 const RET_K = 0x06;
+const RET_A = 0x16;
 
 // <linux/seccomp.h>
 const SECCOMP_RET_ALLOW = 0x7fff0000;
@@ -32,6 +34,9 @@ const ENOSYS = 38;
  * it and are let through.
  */
 export const INJECTED_MMAP = 0xdb0f;
+/** In the same place: the call fails with the errno that its first argument says, and does nothing. */
+export const INJECTED_FAILURE = 0xdb0e;
+const MAX_ERRNO = 0xfff;
 
 const FIONREAD = 0x541b;
 const TTY_TYPE = 0x5400;
@@ -130,6 +135,12 @@ const ioctlRules = (ours: ReadonlySet<string>): Instruction[] => [
 
 /** Mappings of files, but for those of the dynamic loader, which marks them with MAP_DENYWRITE. */
 const mmapRules: Instruction[] = [
+  [LD_W_ABS, 0, 0, argHigh(3)],
+  [JEQ_K, 0, 4, INJECTED_FAILURE],
+  [LD_W_ABS, 0, 0, argLow(0)],
+  [ALU_AND_K, 0, 0, MAX_ERRNO],
+  [ALU_OR_K, 0, 0, SECCOMP_RET_ERRNO],
+  [RET_A, 0, 0, 0],
   ...whenSet(argLow(3), MAP_ANONYMOUS | MAP_DENYWRITE, allow),
   ...when(argHigh(3), INJECTED_MMAP, allow),
   ...when(argLow(4), 0xffffffff, allow),

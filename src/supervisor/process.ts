@@ -1,7 +1,7 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { readFileSync } from 'node:fs';
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
-import { orThrow } from '../errno.js';
+import { errnoName, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
 import type { Kernel } from '../kernel.js';
 import { ProcessMemory } from '../mm/uaccess.js';
@@ -121,17 +121,17 @@ export class RemoteTask implements Task {
     return fd;
   }
 
-  withdrawFds(given: readonly Given[]): void {
+  withdrawFds(given: readonly Given[], errno: number): void {
     // Another thread may have been faster, and have something else there by now.
     const fds = given.filter(({ file, fd }) => this.lookUp(fd) === file).map(({ fd }) => fd);
     if (fds.length === 0) return;
-    if (this.call.closeAndFault(fds)) {
+    if (this.call.closeAndFail(fds, errno)) {
       const { observers } = this.kernel;
       if (!observers.active) return;
       for (const { file, fd } of given) observers.tell('descriptorWithdrawn', file, fd, this.pid);
       return;
     }
-    const why = 'it could not be told of it (EFAULT), and another process traces it';
+    const why = `its call fails (${errnoName(errno)}), and another process traces it`;
     for (const fd of fds) {
       this.kernel.printk(
         KERN_WARNING,
