@@ -12,8 +12,10 @@ import {
   requests,
   s32,
   struct,
+  type View,
 } from '../ioctl/index.js';
 import {
+  type DeviceCall,
   type DmaFence,
   defineDevice,
   dmaFenceGetStatus,
@@ -26,34 +28,51 @@ import { testKernel } from './run.js';
 
 const SIZE = 4096;
 const copy_job = struct('copy_job', { from: s32, to: s32 });
-const copy_ioctls = ioctls({ COPY_IOC_ADD_ONE: iow('\xb9', 1, copy_job) });
-const { COPY_IOC_ADD_ONE } = requests(copy_ioctls);
+type copy_job = View<typeof copy_job>;
+const copy_ioctls = ioctls({
+  COPY_IOC_ADD_ONE: iow('\xb9', 1, copy_job),
+  /** The same, but fails when the job is submitted already: EMFILE at once, or EIO later. */
+  COPY_IOC_FAIL: iow('\xb9', 2, copy_job),
+  COPY_IOC_FAIL_LATER: iow('\xb9', 3, copy_job),
+});
+const { COPY_IOC_ADD_ONE, COPY_IOC_FAIL, COPY_IOC_FAIL_LATER } = requests(copy_ioctls);
 
 /** A device that copies the first byte of a buffer, one added; 100 fails with ENOSPC, and 200 is a mistake. */
 function copier() {
   const fences: DmaFence[] = [];
   const log: string[] = [];
+  function copy(engine: Engine, arg: copy_job, call: DeviceCall): void {
+    const [from, to] = [call.getDmaBuf(arg.from), call.getDmaBuf(arg.to)];
+    const fence: DmaFence = engine.submit({
+      name: 'copy',
+      reads: [from],
+      writes: [to],
+      call,
+      async run(memory) {
+        await new Promise(setImmediate);
+        const [byte = 0] = memory.read(from, 0, 1);
+        if (byte === 100) throw errno('ENOSPC');
+        if (byte === 200) throw new Error('a mistake');
+        memory.write(to, Uint8Array.of(byte + 1));
+      },
+      done: (status) => log.push(`${status}, signalled: ${dmaFenceGetStatus(fence) !== 0}`),
+    });
+    fences.push(fence.get());
+  }
   const device = defineDevice({
     name: 'copier',
     ioctls: copy_ioctls,
     probe: (kernel) => new Engine(kernel, 'copier'),
     ioctl: {
-      COPY_IOC_ADD_ONE(file, arg, call) {
-        const [from, to] = [call.getDmaBuf(arg.from), call.getDmaBuf(arg.to)];
-        const fence: DmaFence = file.device.submit({
-          name: 'copy',
-          reads: [from],
-          writes: [to],
-          async run(memory) {
-            await new Promise(setImmediate);
-            const [byte = 0] = memory.read(from, 0, 1);
-            if (byte === 100) throw errno('ENOSPC');
-            if (byte === 200) throw new Error('a mistake');
-            memory.write(to, Uint8Array.of(byte + 1));
-          },
-          done: (status) => log.push(`${status}, signalled: ${dmaFenceGetStatus(fence) !== 0}`),
-        });
-        fences.push(fence.get());
+      COPY_IOC_ADD_ONE: (file, arg, call) => copy(file.device, arg, call),
+      COPY_IOC_FAIL(file, arg, call) {
+        copy(file.device, arg, call);
+        throw errno('EMFILE');
+      },
+      async COPY_IOC_FAIL_LATER(file, arg, call) {
+        copy(file.device, arg, call);
+        await new Promise(setImmediate);
+        throw errno('EIO');
       },
     },
   });
@@ -121,6 +140,20 @@ describe('an engine', () => {
       );
     },
   );
+
+  test('a job for a call that fails after all is not run: ECANCELED', async () => {
+    const [from, to] = [buffer(), buffer()];
+    const { ioctl, promises } = kernel.sys;
+    const job = copy_job.create({ from: from.fd, to: to.fd });
+    expect(() => ioctl.call(kernel.sys, device, COPY_IOC_FAIL, job)).toThrow(/EMFILE/);
+    await expect(promises.ioctl(device, COPY_IOC_FAIL_LATER, job)).rejects.toThrow(/EIO/);
+    for (const fence of made.fences) await dmaFenceWait(fence);
+    expect(made.fences.map(dmaFenceGetStatus)).toEqual([-125, -125]);
+    expect(to.bytes[0]).toBe(0);
+    submit(from, to);
+    await dmaFenceWait(made.fences[2] as DmaFence);
+    expect(to.bytes[0]).toBe(1);
+  });
 
   test('jobs that are left when the kernel is closed are dropped without a word', async () => {
     const unhandled: unknown[] = [];

@@ -17,6 +17,9 @@ export class DeviceCallImpl implements DeviceCall {
   readonly #mm: UserMemory;
   readonly #abort = new AbortController();
   readonly #given: Given[] = [];
+  #ended: Promise<boolean> | undefined;
+  #resolve: ((succeeded: boolean) => void) | undefined;
+  #succeeded: boolean | undefined;
   /** Lets go of what was lent to the handler. */
   readonly #borrowed: (() => void)[] = [];
   /** Who is to be said to have made what the handler makes, also when it goes on later. */
@@ -38,6 +41,14 @@ export class DeviceCallImpl implements DeviceCall {
   get nonblocking(): boolean {
     this.#nonblocking ??= this.task.nonblocking;
     return this.#nonblocking;
+  }
+
+  get ended(): Promise<boolean> {
+    this.#ended ??= new Promise((resolve) => {
+      if (this.#succeeded === undefined) this.#resolve = resolve;
+      else resolve(this.#succeeded);
+    });
+    return this.#ended;
   }
 
   get signal(): AbortSignal {
@@ -129,9 +140,12 @@ export class DeviceCallImpl implements DeviceCall {
 
   /** @internal The handler has done its work: what it gave is told by `tell`, or taken back. */
   finish(tell: () => void): void {
+    let succeeded = false;
     try {
       tellOrWithdraw(this.task, this.#given, tell);
+      succeeded = true;
     } finally {
+      this.#end(succeeded);
       this.#giveBack();
     }
   }
@@ -142,6 +156,7 @@ export class DeviceCallImpl implements DeviceCall {
    */
   fail(error: unknown, running?: Promise<unknown>): void {
     this.#abort.abort();
+    this.#end(false);
     if (running) {
       const end = () => this.#giveBack();
       running.then(end, end);
@@ -149,6 +164,11 @@ export class DeviceCallImpl implements DeviceCall {
       this.#giveBack();
     }
     if (this.#given.length > 0) this.task.withdrawFds(this.#given, errnoOf(error));
+  }
+
+  #end(succeeded: boolean): void {
+    this.#succeeded ??= succeeded;
+    this.#resolve?.(this.#succeeded);
   }
 
   #giveBack(): void {

@@ -75,6 +75,8 @@ export interface DeviceCall {
    * O_NONBLOCK; EINTR when nobody waits any more.
    */
   waitEvent(condition: () => boolean): Promise<void>;
+  /** Resolves when the caller has its answer: whether the call has succeeded. */
+  readonly ended: Promise<boolean>;
   /** copy_from_user(): what a pointer in the argument points at. EFAULT. */
   copyFromUser<T extends CType>(address: bigint | number, type: T): View<T>;
   /** copy_to_user(). EFAULT. */

@@ -33,6 +33,7 @@ import {
   DmaFault,
 } from '../mm/dma-mapping.js';
 import { forEachSgtableDmaSg, type SgTable } from '../mm/scatterlist.js';
+import type { DeviceCall } from './device.js';
 
 /** What an engine is to do. */
 export interface EngineJob {
@@ -46,6 +47,11 @@ export interface EngineJob {
    * job is not run, and fails likewise.
    */
   after?: readonly DmaFence[];
+  /**
+   * The call that it is for: should that fail after all (as there is no descriptor for the fence, say), the job is not
+   * run, and its fence fails with ECANCELED. Not for a handler that waits for the job itself.
+   */
+  call?: DeviceCall;
   /** The work. An errno that is thrown is the error of the job's fence. */
   run(memory: EngineMemory): void | Promise<void>;
   /**
@@ -230,7 +236,7 @@ export class Engine {
     const { observers } = this.kernel;
     for (const before of after) await dmaFenceWait(before);
     if (this.kernel.closed) return;
-    const failed = job.after?.map(dmaFenceGetStatus).find((status) => status < 0);
+    const failed = await this.#obstacle(job);
     if (failed !== undefined) {
       dmaFenceSetError(fence, failed);
     } else {
@@ -245,6 +251,12 @@ export class Engine {
     this.#done(job, fence.error);
     dmaFenceSignal(fence);
     fence.put();
+  }
+
+  /** The negative errno for which a job is not run, if there is one. */
+  async #obstacle({ after, call }: EngineJob): Promise<number | undefined> {
+    if (call && !(await call.ended)) return -Errno.ECANCELED;
+    return after?.map(dmaFenceGetStatus).find((status) => status < 0);
   }
 
   #done(job: EngineJob, status: number): void {
