@@ -86,13 +86,20 @@ describe('run --device', () => {
     ['an unknown option', says('x'), ',size=3', /says has no option size; there are: word, times/],
     ['no number', says('x'), ',times=many', /says: times is a number, as 1 is/],
     ['no boolean', says('x'), ',loud=perhaps', /loud is true or false, not perhaps/],
-    ['help', says('x'), ',help', /options of says and their defaults: word=, times=1, loud=false/],
   ])('%s is one line, and 2', (_, text, options, line) => {
     const path = text === undefined ? join(folder, 'nothing.ts') : file('x.ts', text);
     const { status, stderr } = cli('run', '--device', `${path}${options}`, '--', 'true');
     expect(stderr).toMatch(line);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(status).toBe(2);
+  });
+
+  test('with ,help its options are listed, and nothing is run', () => {
+    expect(cli('run', '--device', `${file('x.ts', says('x'))},help`)).toMatchObject({
+      status: 0,
+      stdout: '/dev/says: options and their defaults: word=, times=1, loud=false\n',
+      stderr: '',
+    });
   });
 
   test('the name of a device that there is already is refused', () => {
@@ -135,6 +142,24 @@ describe('run --watch', () => {
     child.stdin.write('\n');
     expect([await next(lines), await next(lines)]).toEqual(['new', 'new']);
     child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  test('a file that it imports counts, too', async () => {
+    file('text.ts', `export const text = 'old';`);
+    const declared = says('').replace(/const text: Text = .*/, "import { text } from './text';");
+    const path = file('says.ts', declared);
+    const script = 'while read x; do cat /dev/says; done';
+    const args = [main, 'run', '--watch', '--device', path, 'sh', '-c', script];
+    const child = spawn(process.execPath, args);
+    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    child.stdin.write('\n');
+    expect((await lines.next()).value).toBe('old');
+    file('text.ts', `export const text = 'new';`);
+    expect((await messages.next()).value).toMatch(/says\.ts: loaded anew$/);
+    child.stdin.end('\n');
+    expect((await lines.next()).value).toBe('new');
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 

@@ -1,13 +1,11 @@
 /** `run --device FILE[,NAME=VALUE...]`: devices that are declared in files, and their newer versions. */
-import { existsSync, type FSWatcher, watch } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../device/device.js';
 import type { RegisteredDevice } from '../device/register.js';
 import type { Kernel } from '../kernel.js';
+import { FileWatch } from './file_watch.js';
 import { UsageError } from './usage.js';
-
-/** Editors write a file in several steps; ms. */
-const SETTLE = 50;
 
 /** What `--device` was given. */
 interface DeviceFile {
@@ -42,7 +40,7 @@ function explain(path: string, error: unknown): string {
 /** Devices that were added, until they are not to be watched any more. */
 export interface AddedDevices {
   /** Loads files anew when they change; `tell` is given a line for people. */
-  watch(tell: (line: string) => void): void;
+  watch(tell: (line: string) => void): Promise<void>;
   close(): void;
 }
 
@@ -57,11 +55,17 @@ export async function addDevices(kernel: Kernel, specs: readonly string[]): Prom
       definitions.map((definition) => add(kernel, definition, file)),
     );
   }
-  const watchers: FSWatcher[] = [];
+  const watchers: FileWatch[] = [];
   return {
-    watch(tell) {
-      for (const [file, devices] of added) {
-        watchers.push(onChange(file.path, async () => tell(await reload(file.path, devices))));
+    async watch(tell) {
+      for (const [{ path }, devices] of added) {
+        const watcher = new FileWatch(async () => {
+          tell(await reload(path, devices));
+          const files = await sourcesOf(path);
+          if (files) watcher.set(files);
+        });
+        watcher.set((await sourcesOf(path)) ?? [resolve(path)]);
+        watchers.push(watcher);
       }
     },
     close() {
@@ -91,18 +95,15 @@ async function reload(path: string, devices: readonly RegisteredDevice[]): Promi
   }
 }
 
-/** By its folder, as many editors put a new file in the place of the old one. */
-function onChange(path: string, action: () => void): FSWatcher {
-  let timer: NodeJS.Timeout | undefined;
-  const name = basename(path);
-  const watcher = watch(dirname(resolve(path)), (_, changed) => {
-    if (changed !== name) return;
-    clearTimeout(timer);
-    timer = setTimeout(action, SETTLE);
-    timer.unref();
-  });
-  watcher.unref();
-  return watcher;
+/** A file and those that it imports by their relative paths. */
+async function sourcesOf(path: string): Promise<string[] | undefined> {
+  const { Sources } = await import('../uapi/sources.js');
+  try {
+    return new Sources(resolve(path)).files.map((file) => file.path);
+  } catch {
+    // It is half written: there will be another change.
+    return undefined;
+  }
 }
 
 /** `./scaler.ts,delay=5,name=x` */
@@ -121,11 +122,10 @@ export function deviceOptions(definition: DeviceDefinition, list: string): Devic
 }
 
 /** The values, of the types that the defaults have. */
-function optionsOf({ name, options = {} }: DeviceDefinition, file: DeviceFile): DeviceOptions {
+function optionsOf({ options = {} }: DeviceDefinition, file: DeviceFile): DeviceOptions {
   const values: Record<string, string | number | boolean> = {};
   for (const [key, text] of file.options) {
     const byDefault = options[key];
-    if (key === 'help' && byDefault === undefined) throw new UsageError(describe(name, options));
     values[key] = typeof byDefault === 'boolean' ? boolean(key, text) : text;
     if (typeof byDefault === 'number') values[key] = text === '' ? Number.NaN : Number(text);
   }
@@ -138,7 +138,15 @@ function boolean(key: string, text: string): boolean {
   throw new RangeError(`${key} is true or false, not ${text}`);
 }
 
-function describe(name: string, options: DeviceOptions): string {
+/** For `--device FILE,help`: a line for each device; undefined if this is not asked for. */
+export async function deviceHelp(spec: string): Promise<string | undefined> {
+  const { path, options } = parse(spec);
+  if (!options.some(([name, value]) => name === 'help' && value === '')) return undefined;
+  const definitions = await loadDevices(path);
+  return definitions.map(describe).join('');
+}
+
+function describe({ name, options = {} }: DeviceDefinition): string {
   const each = Object.entries(options).map(([key, value]) => `${key}=${value}`);
-  return `options of ${name} and their defaults: ${each.join(', ') || 'none'}`;
+  return `/dev/${name}: options and their defaults: ${each.join(', ') || 'none'}\n`;
 }

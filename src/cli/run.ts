@@ -18,6 +18,13 @@ export async function run(args: string[]): Promise<number> {
     process.stdout.write(RUN_USAGE);
     return 0;
   }
+  for (const spec of options.device ?? []) {
+    const { deviceHelp } = await import('./devices.js');
+    const help = await deviceHelp(spec);
+    if (help === undefined) continue;
+    process.stdout.write(help);
+    return 0;
+  }
   const [command, ...rest] = program;
   if (command === undefined) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
   using kernel = makeKernel(options);
@@ -51,7 +58,7 @@ async function addOwnDevices(kernel: Kernel, { device, watch }: RunOptions) {
   }
   const { addDevices } = await import('./devices.js');
   const devices = await addDevices(kernel, device);
-  if (watch) devices.watch((line) => writeLine(2, `dmabuf-shim run: ${line}`));
+  if (watch) await devices.watch((line) => writeLine(2, `dmabuf-shim run: ${line}`));
   return devices;
 }
 
