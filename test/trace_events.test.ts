@@ -139,7 +139,7 @@ describe('buffers', () => {
       name: 'system, 4 KiB',
       args: { inode: ino, size: 4096, exporter: 'system', name: 'frame' },
     });
-    const me = `${process.title}[${process.pid}]`;
+    const me = `${readFileSync('/proc/self/comm', 'utf8').trim()}[${process.pid}]`;
     expect(life?.args['made by']).toEqual(me);
     expect(life?.notes.map(({ name, args }) => [name, args])).toEqual([
       ['named frame', { by: me }],

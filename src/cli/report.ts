@@ -1,17 +1,18 @@
 /** `run --report`, `--report-json` and `--strict`: what the programs left behind, and did wrong. */
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { Kernel } from '../kernel.js';
+import { processText } from '../observe/finding.js';
 import { reportText } from '../observe/report.js';
 import type { RunOptions } from './run_options.js';
 import { UsageError } from './usage.js';
 
-/** The exit status of `--strict` if anything was found. */
-const FOUND = 3;
-
 export interface RunReport {
-  /** Writes the report; the exit status, given the program's. */
-  finish(status: number): number;
+  /** Writes the report; whether it is what the exit status has to tell. */
+  finish(): boolean;
 }
+
+/** The exit status of `--strict` if anything was found. */
+export const FOUND = 3;
 
 /** Begins a report on what is done from now on, if the options want one. */
 export function startReport(
@@ -24,14 +25,24 @@ export function startReport(
   // Whether it can be written is to be known before the program runs.
   const fd = reportJson === undefined ? undefined : openForWriting(reportJson);
   return {
-    finish(status) {
+    finish() {
       const findings = own.findings();
-      if (report || strict) write(`dmabuf-shim run: ${reportText(findings)}`);
-      if (fd !== undefined) {
-        writeFileSync(fd, `${JSON.stringify({ version: 1, findings }, null, 2)}\n`);
-        closeSync(fd);
+      if (report || strict) {
+        const running = own.running().map(processText);
+        if (running.length > 0)
+          write(`dmabuf-shim run: not in the report, as they run still: ${running.join(', ')}`);
+        write(`dmabuf-shim run: ${reportText(findings)}`);
       }
-      return strict && findings.length > 0 ? FOUND : status;
+      if (fd !== undefined) {
+        try {
+          writeFileSync(fd, `${JSON.stringify({ version: 1, findings }, null, 2)}\n`);
+          closeSync(fd);
+        } catch (error) {
+          // A full disk is no reason to hide how the program has ended.
+          write(`dmabuf-shim run: cannot write the report: ${(error as Error).message}`);
+        }
+      }
+      return strict === true && findings.length > 0;
     },
   };
 }

@@ -7,7 +7,7 @@ import { native } from '../native.js';
 import { formatRecord, KERN_WARNING, type LogRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { kernelVersion } from './options.js';
-import { type RunReport, startReport } from './report.js';
+import { FOUND, type RunReport, startReport } from './report.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run_options.js';
 import { startTraces } from './traces.js';
 import { UsageError } from './usage.js';
@@ -148,13 +148,17 @@ async function finish(
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   const signals = native.watchSignals(numbers, (signal, code) => {
     // It ends us only if there is something left to wait for: the program may have ended of it already.
-    if (gone) late ??= setTimeout(() => setImmediate(dieUnlessIdle, signal), LATE);
+    if (gone) late ??= setTimeout(() => setImmediate(stop, signal), LATE);
     else if (code <= SI_USER) child.kill(signal);
   });
   signals.unref();
   let gone = false;
-  let idle = false;
   let late: NodeJS.Timeout | undefined;
+  // Called after a look at what has happened meanwhile: we may have had no processor for as long as LATE.
+  let stop: (signal: number) => void = () => {};
+  const stopped = new Promise<number>((resolve) => {
+    stop = resolve;
+  });
   const [status, signal] = await new Promise<[number, NodeJS.Signals | null]>((resolve) => {
     child.on('error', (error: NodeJS.ErrnoException) => {
       process.stderr.write(`dmabuf-shim run: ${describe(error)}\n`);
@@ -164,25 +168,18 @@ async function finish(
   });
   gone = true;
   // What it left running needs us still: without an answer their every open(2) would fail.
-  await kernel.idle();
-  idle = true;
-  summarize(kernel);
-  const answer = report?.finish(status) ?? status;
+  const stoppedBy = await Promise.race([kernel.idle(), stopped]);
   clearTimeout(late);
-  if (signal !== null) dieOf(constants.signals[signal]);
-  signals.close();
-  return answer;
-
-  /** After a look at what has happened meanwhile: we may have had no processor for as long as LATE. */
-  function dieUnlessIdle(number: number): void {
-    if (!idle) dieOf(number);
-  }
-
-  function dieOf(number: number): void {
+  summarize(kernel);
+  const found = report?.finish();
+  const death = stoppedBy ?? (signal !== null ? constants.signals[signal] : undefined);
+  if (death !== undefined && !found) {
     ending();
     signals.close();
-    native.raiseDefault(number);
+    native.raiseDefault(death);
   }
+  signals.close();
+  return found ? FOUND : status;
 }
 
 function describe(error: NodeJS.ErrnoException): string {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Shmem } from '../mm/shmem.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { major, minor } from './dev_t.js';
+import { livingThread } from './threads.js';
 
 const AT_FDCWD = -100;
 const stat = new Float64Array(STAT_FIELDS);
@@ -17,11 +18,12 @@ export const kernelMappings = new Set<number>();
  */
 export function countUses(memory: Shmem): number {
   let uses = 0;
+  const own = `/proc/${process.pid}/fd/${memory.fd}`;
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const fd of list(`/proc/${pid}/fd`)) {
-      if (Number(pid) === process.pid && Number(fd) === memory.fd) continue;
-      if (native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) continue;
+    for (const path of descriptorPaths(Number(pid))) {
+      if (path === own) continue;
+      if (native.fstatat(AT_FDCWD, path, 0, stat) < 0) continue;
       if (stat[Stat.ino] === memory.ino && stat[Stat.dev] === memory.dev) uses++;
     }
     const areas = areasOf(pid, memory);
@@ -36,9 +38,9 @@ export function holdersOf({ dev, ino }: { dev: number; ino: number }): number[] 
   return readdirSync('/proc')
     .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
     .filter((pid) =>
-      list(`/proc/${pid}/fd`).some(
-        (fd) =>
-          native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) === 0 &&
+      descriptorPaths(Number(pid)).some(
+        (path) =>
+          native.fstatat(AT_FDCWD, path, 0, stat) === 0 &&
           stat[Stat.ino] === ino &&
           stat[Stat.dev] === dev,
       ),
@@ -46,9 +48,18 @@ export function holdersOf({ dev, ino }: { dev: number; ino: number }): number[] 
     .map(Number);
 }
 
-function list(directory: string): string[] {
+/** The descriptors of a process. */
+function descriptorPaths(pid: number): string[] {
+  const paths = descriptorPathsOf(pid);
+  if (paths.length > 0) return paths;
+  const tid = livingThread(pid);
+  return tid === pid ? [] : descriptorPathsOf(tid);
+}
+
+function descriptorPathsOf(tid: number): string[] {
+  const folder = `/proc/${tid}/fd`;
   try {
-    return readdirSync(directory);
+    return readdirSync(folder).map((fd) => `${folder}/${fd}`);
   } catch {
     return []; // Gone, or another user's.
   }
@@ -86,6 +97,8 @@ function areasOf(pid: string, inode: { dev: number; ino: number }): number[] {
   let maps: string;
   try {
     maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
+    // Of a process whose first thread has ended.
+    if (maps === '') maps = readFileSync(`/proc/${livingThread(Number(pid))}/maps`, 'latin1');
   } catch {
     return [];
   }

@@ -1,6 +1,7 @@
 /** What the machine says of the pages that a process has mapped: /proc/PID/smaps, pagemap, clear_refs. */
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { major, minor } from '../fs/dev_t.js';
+import { livingThread } from '../fs/threads.js';
 import { PAGE_SIZE } from './page.js';
 
 /** An inode, by the fields that stat(2) gives. */
@@ -95,8 +96,15 @@ function formatDev(dev: number): string {
 }
 
 function read(pid: number, file: string): string {
+  const text = readOf(pid, file);
+  if (text !== '') return text;
+  const tid = livingThread(pid);
+  return tid === pid ? '' : readOf(tid, file);
+}
+
+function readOf(tid: number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+    return readFileSync(`/proc/${tid}/${file}`, 'latin1');
   } catch {
     return ''; // Gone, or another user's.
   }

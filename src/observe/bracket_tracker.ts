@@ -130,7 +130,8 @@ export class BracketTracker implements Observer {
     const buffer = describeBuffer(dmabuf);
     return {
       kind: 'start-without-end',
-      process: this.#reporter.processOf(pid),
+      // It may have become another program since.
+      process: made.process ?? this.#reporter.processOf(pid),
       made,
       buffer,
       text: `START|${NAMES[direction]} without END of ${bufferText(buffer)}: the process has ${what}`,

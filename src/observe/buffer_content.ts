@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { PROT_READ } from '../../ioctl/index.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
+import { livingThread } from '../fs/threads.js';
 import { areasOf, type Inode } from '../mm/proc_pages.js';
 import type { MappableMemory } from '../mm/shmem.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -49,11 +50,22 @@ function inodeOf(memory: MappableMemory): Inode {
 }
 
 /**
- * Reads a buffer into `into`, by way of the kernel's own descriptor or one of these processes'; from where
+ * Reads a buffer, from a byte of it on, into `into`, by way of the kernel's own descriptor or one of these processes'; from where
  * that is not to be had, what a process has mapped. What cannot be read stays as it is.
  */
-export function readContent(dmabuf: DmaBuf, pids: Iterable<number>, into: Uint8Array): void {
-  for (const piece of piecesOf(dmabuf) ?? []) readPiece(piece, pids, into);
+export function readContent(
+  dmabuf: DmaBuf,
+  pids: Iterable<number>,
+  into: Uint8Array,
+  from = 0,
+): void {
+  for (const piece of piecesOf(dmabuf) ?? []) {
+    const start = Math.max(piece.at, from);
+    const end = Math.min(piece.at + piece.length, from + into.length);
+    if (start >= end) continue;
+    const offset = piece.offset + start - piece.at;
+    readPiece({ ...piece, offset, length: end - start, at: start - from }, pids, into);
+  }
 }
 
 function readPiece(piece: Piece, pids: Iterable<number>, into: Uint8Array): void {
@@ -81,8 +93,9 @@ function readPiece(piece: Piece, pids: Iterable<number>, into: Uint8Array): void
 }
 
 function descriptorPath(pid: number, { dev, ino }: Inode): string | undefined {
-  for (const fd of descriptorsOf(pid)) {
-    const path = `/proc/${pid}/fd/${fd}`;
+  const tid = livingThread(pid);
+  for (const fd of descriptorsOf(tid)) {
+    const path = `/proc/${tid}/fd/${fd}`;
     if (native.fstatat(AT_FDCWD, path, 0, stat) < 0) continue;
     if (stat[Stat.ino] === ino && stat[Stat.dev] === dev) return path;
   }

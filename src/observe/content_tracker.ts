@@ -21,12 +21,18 @@ import type { Reporter } from './report.js';
 
 /** Bytes of a buffer that is compared at most: a copy is kept of it. */
 const LARGEST = 256 * 2 ** 20;
+/** Bytes of all copies together. */
+const ALL = 512 * 2 ** 20;
+/** Bytes that are compared at a time. */
+const CHUNK = 16 * 2 ** 20;
 /** Ranges of pages that a text names. */
 const SHOWN = 3;
 
 interface Content {
   /** What was there when nobody wrote any more; undefined: somebody may write. */
   before: Buffer | undefined;
+  /** Where to put it next time. */
+  spare?: Buffer | undefined;
   /** The END that was the last. */
   end: FindingPlace;
   /** Uses by the kernel itself that go on. */
@@ -38,6 +44,8 @@ export class ContentTracker implements Observer {
   readonly #brackets: BracketTracker;
   readonly #mappings: MappingTracker;
   readonly #contents = new Map<DmaBuf, Content>();
+  /** Bytes of the buffers in there. */
+  #kept = 0;
 
   constructor(reporter: Reporter, brackets: BracketTracker, mappings: MappingTracker) {
     this.#reporter = reporter;
@@ -51,6 +59,7 @@ export class ContentTracker implements Observer {
     const content = this.#contents.get(dmabuf);
     if (content) this.#check(dmabuf, content, [pid]);
     if (this.#brackets.isWritten(dmabuf)) {
+      if (content?.before) content.spare = content.before;
       if (content) content.before = undefined;
     } else if (flags & DMA_BUF_SYNC_END) {
       this.#remember(dmabuf, pid);
@@ -63,15 +72,17 @@ export class ContentTracker implements Observer {
     if (content) {
       content.end = end;
     } else {
+      if (this.#kept + dmabuf.size > ALL) return;
+      this.#kept += dmabuf.size;
       content = { before: undefined, end, kernelUses: 0 };
       this.#contents.set(dmabuf, content);
     }
     // What was compared just now is still the same.
-    content.before ??= this.#read(dmabuf, [pid], Buffer.alloc(dmabuf.size));
+    content.before ??= this.#read(dmabuf, [pid], content.spare ?? Buffer.alloc(dmabuf.size));
   }
 
-  #read(dmabuf: DmaBuf, pids: Iterable<number>, into: Buffer): Buffer {
-    readContent(dmabuf, [...pids, process.pid, ...this.#reporter.pids], into);
+  #read(dmabuf: DmaBuf, pids: Iterable<number>, into: Buffer, from = 0): Buffer {
+    readContent(dmabuf, [...pids, process.pid, ...this.#reporter.pids], into, from);
     return into;
   }
 
@@ -79,10 +90,16 @@ export class ContentTracker implements Observer {
   #check(dmabuf: DmaBuf, content: Content, pids: Iterable<number>): void {
     const { before } = content;
     if (!before || content.kernelUses > 0) return;
-    const now = this.#read(dmabuf, pids, Buffer.from(before));
-    if (now.equals(before)) return;
-    content.before = now;
-    this.#report(dmabuf, content, changedPages(before, now));
+    const ranges: Range[] = [];
+    const scratch = Buffer.allocUnsafe(Math.min(before.length, CHUNK));
+    for (let at = 0; at < before.length; at += CHUNK) {
+      const old = before.subarray(at, at + CHUNK);
+      const now = scratch.subarray(0, old.copy(scratch));
+      if (this.#read(dmabuf, pids, now, at).equals(old)) continue;
+      addChangedPages(ranges, old, now, at);
+      now.copy(old);
+    }
+    if (ranges.length > 0) this.#report(dmabuf, content, ranges);
   }
 
   #report(dmabuf: DmaBuf, { end }: Content, ranges: Range[]): void {
@@ -197,7 +214,7 @@ export class ContentTracker implements Observer {
   }
 
   bufferReleased(dmabuf: DmaBuf): void {
-    this.#contents.delete(dmabuf);
+    if (this.#contents.delete(dmabuf)) this.#kept -= dmabuf.size;
   }
 
   /** Looks at all of them once more. */
@@ -222,16 +239,15 @@ function overlap(piece: Piece, offset: number, length: number): [from: number, t
   return [from, to];
 }
 
-function changedPages(before: Buffer, now: Buffer): Range[] {
-  const ranges: Range[] = [];
-  for (let start = 0; start < now.length; start += PAGE_SIZE) {
-    const end = Math.min(start + PAGE_SIZE, now.length);
-    if (now.subarray(start, end).equals(before.subarray(start, end))) continue;
+/** `at`: where in the buffer the bytes are. */
+function addChangedPages(ranges: Range[], before: Buffer, now: Buffer, at: number): void {
+  for (let from = 0; from < now.length; from += PAGE_SIZE) {
+    const to = Math.min(from + PAGE_SIZE, now.length);
+    if (now.subarray(from, to).equals(before.subarray(from, to))) continue;
     const last = ranges.at(-1);
-    if (last?.end === start) last.end = end;
-    else ranges.push({ start, end });
+    if (last?.end === at + from) last.end = at + to;
+    else ranges.push({ start: at + from, end: at + to });
   }
-  return ranges;
 }
 
 /** `0x0-0xfff, 0x2000-0x2fff and 5 more` */

@@ -17,7 +17,8 @@ import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
  * Against the rules:
  * - `fence-abandoned`: a timeline was closed while somebody waited for a fence of it (ENOENT);
  * - `start-without-end`, `end-without-start`, `direction-differs`: DMA_BUF_IOCTL_SYNC that does not come in pairs;
- * - `write-outside-bracket`: bytes of a buffer changed while nobody was between START|WRITE and END|WRITE;
+ * - `write-outside-bracket`: bytes of a buffer changed while nobody was between START|WRITE and END|WRITE, after
+ *   a first bracket had ended; of buffers up to 256 MiB, and 512 MiB together;
  * - `stale-access`: what strict coherency finds;
  * - `dma-fault`: a device accessed what was not mapped for it;
  * - `warning`: a WARNING of the kernel log, mostly a driver that broke a rule.

@@ -1,6 +1,7 @@
 /** Mappings of buffers, and which of them processes leave when they end. */
 import { PROT_WRITE } from '../../ioctl/index.js';
 import { asDmaBuf, type DmaBuf } from '../drivers/dma-buf/dma-buf.js';
+import { pageAlign } from '../mm/page.js';
 import type { Area } from '../mm/proc_pages.js';
 import { areasOf } from '../mm/proc_pages.js';
 import { piecesOf } from './buffer_content.js';
@@ -10,9 +11,12 @@ import type { Reporter } from './report.js';
 
 interface Mapping {
   readonly dmabuf: DmaBuf;
-  readonly offset: number;
-  readonly length: number;
   readonly prot: number;
+  /** Bytes, as it was made. */
+  readonly whole: number;
+  /** Of what has not been unmapped. */
+  offset: number;
+  length: number;
   readonly made: FindingPlace;
   /** Undefined until it is known where the machine's kernel put it. */
   address: number | undefined;
@@ -37,8 +41,10 @@ export class MappingTracker implements Observer {
       this.#mappings.set(pid, mappings);
     }
     const made = this.#reporter.origins.here();
-    mappings.add({ dmabuf, offset, length, prot, made, address });
     if (address === undefined) this.#unplaced.add(pid);
+    // MAP_FIXED takes the place of what was there.
+    else this.unmapped(pid, address, length);
+    mappings.add({ dmabuf, offset, length, whole: length, prot, made, address });
   }
 
   /** By its next call a process has what it mapped. */
@@ -51,7 +57,9 @@ export class MappingTracker implements Observer {
     const mappings = this.#mappings.get(pid) ?? new Set();
     for (const mapping of mappings) {
       if (mapping.address !== undefined) continue;
-      const isTaken = (at: number) => [...mappings].some(({ address }) => address === at);
+      const { dmabuf } = mapping;
+      const isTaken = (at: number) =>
+        [...mappings].some((each) => each.dmabuf === dmabuf && each.address === at);
       mapping.address = this.#areas(pid, mapping)
         .map(({ start, offset }) => start + mapping.offset - offset)
         .find((at) => !isTaken(at));
@@ -82,11 +90,9 @@ export class MappingTracker implements Observer {
     if (this.#unplaced.has(pid)) this.#place(pid);
     const mappings = this.#mappings.get(pid);
     for (const mapping of mappings ?? []) {
-      const at = mapping.address;
-      // What is left of one that is unmapped in part is nobody's mistake yet.
-      if (at !== undefined && address <= at && at + mapping.length <= address + length) {
-        mappings?.delete(mapping);
-      }
+      if (mapping.address === undefined) continue;
+      cut(mapping, mapping.address, address, address + pageAlign(length));
+      if (mapping.length <= 0) mappings?.delete(mapping);
     }
   }
 
@@ -105,25 +111,52 @@ export class MappingTracker implements Observer {
   /** The mappings that a process has now. */
   left(pid: number): Finding[] {
     if (this.#unplaced.has(pid)) this.#place(pid);
-    return [...(this.#mappings.get(pid) ?? [])]
-      .filter((mapping) => this.#isThere(pid, mapping))
-      .map(({ dmabuf, made, length }) => {
-        const buffer = describeBuffer(dmabuf);
-        return {
-          kind: 'mapping-left',
-          process: this.#reporter.processOf(pid),
-          made,
-          buffer,
-          text: `mapping of ${length} bytes left: ${bufferText(buffer)}`,
-          advice: 'munmap() it when it is of no more use',
-        };
+    const findings: Finding[] = [];
+    for (const mapping of this.#mappings.get(pid) ?? []) {
+      const { dmabuf, made, whole } = mapping;
+      const left = this.#leftOf(pid, mapping);
+      if (left === 0) continue;
+      const buffer = describeBuffer(dmabuf);
+      const part = left < whole ? ` of ${whole}` : '';
+      findings.push({
+        kind: 'mapping-left',
+        process: this.#reporter.processOf(pid),
+        made,
+        buffer,
+        text: `mapping of ${left}${part} bytes left: ${bufferText(buffer)}`,
+        advice: 'munmap() it when it is of no more use',
       });
+    }
+    return findings;
   }
 
-  /** Whether it is mapped still: what is garbage in Node was unmapped unseen. */
-  #isThere(pid: number, mapping: Mapping): boolean {
-    const { address } = mapping;
-    if (address === undefined) return false;
-    return this.#areas(pid, mapping).some(({ start, end }) => address >= start && address < end);
+  /** Bytes that are mapped still: a part was unmapped, and what is garbage in Node was so unseen. */
+  #leftOf(pid: number, { dmabuf, offset, length, address }: Mapping): number {
+    if (address === undefined) return 0;
+    let left = 0;
+    for (const piece of piecesOf(dmabuf) ?? []) {
+      const from = Math.max(address + piece.at - offset, address);
+      const to = Math.min(address + piece.at + piece.length - offset, address + length);
+      if (from >= to) continue;
+      for (const area of areasOf(pid, piece.inode) ?? []) {
+        const isOfPiece = area.start - area.offset === address + piece.at - offset - piece.offset;
+        const bytes = Math.min(area.end, to) - Math.max(area.start, from);
+        if (isOfPiece && bytes > 0) left += bytes;
+      }
+    }
+    return left;
+  }
+}
+
+/** Takes the addresses from `start` to `end` off a mapping that begins `at`; what is cut out of its middle stays. */
+function cut(mapping: Mapping, at: number, start: number, end: number): void {
+  const last = at + mapping.length;
+  if (start >= last || end <= at) return;
+  if (start <= at) {
+    mapping.address = end;
+    mapping.offset += end - at;
+    mapping.length -= end - at;
+  } else if (end >= last) {
+    mapping.length = start - at;
   }
 }

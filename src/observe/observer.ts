@@ -127,6 +127,8 @@ export interface Observer {
   descriptorInstalled?(file: File, fd: number, pid: number): void;
   /** It was taken back at once: the caller could not be told of it. */
   descriptorWithdrawn?(file: File, fd: number, pid: number): void;
+  /** `kernel.sys` has one more descriptor of an open file: by dup(2), or with a message. Of programs it is not seen. */
+  descriptorTaken?(file: File, fd: number, pid: number): void;
   fileReleased?(file: File): void;
   /** mmap(2). The machine's kernel may still refuse it where it chooses the address. */
   mapped?(mapping: ObservedMapping): void;

@@ -10,6 +10,8 @@ import type { Reporter } from './report.js';
 interface Installed {
   readonly file: File;
   readonly made: FindingPlace;
+  /** If it was not given by the call in which it was made. */
+  readonly how?: string;
 }
 
 interface Process {
@@ -20,6 +22,8 @@ interface Process {
   /** Files that it had when it forked, and those that it had inherited. */
   readonly handedDown: Set<File>;
 }
+
+const RECEIVED = 'received from another process';
 
 interface Handle {
   readonly kind: string;
@@ -91,6 +95,13 @@ export class ProcessTracker implements Observer {
     if (!this.#makers.has(file)) this.#makers.set(file, made);
   }
 
+  descriptorTaken(file: File, fd: number, pid: number): void {
+    const first = this.descriptorOf(pid, file);
+    const how = first === undefined ? RECEIVED : `a duplicate of ${first}`;
+    const made = this.#makers.get(file) ?? this.#reporter.origins.here();
+    this.#of(pid).installed.set(fd, { file, made, how });
+  }
+
   descriptorWithdrawn(_file: File, fd: number, pid: number): void {
     this.#processes.get(pid)?.installed.delete(fd);
   }
@@ -149,11 +160,11 @@ export class ProcessTracker implements Observer {
   #leftAtExit(pid: number, { fd, file }: Held): Finding | undefined {
     const { installed, inherited } = this.#of(pid);
     const here = installed.get(fd);
-    if (here?.file === file) return this.#left(pid, fd, file, here.made);
+    if (here?.file === file) return this.#left(pid, fd, file, here.made, here.how);
     const other = [...installed].find(([, each]) => each.file === file);
     if (other) return this.#left(pid, fd, file, other[1].made, `a duplicate of ${other[0]}`);
     if (inherited === 'all' || inherited.has(file)) return undefined;
-    return this.#left(pid, fd, file, this.#makers.get(file), 'received from another process');
+    return this.#left(pid, fd, file, this.#makers.get(file), RECEIVED);
   }
 
   #left(
@@ -201,10 +212,10 @@ export class ProcessTracker implements Observer {
     const { pid } = process;
     const files = new Set<File>();
     const findings: Finding[] = [];
-    for (const [fd, { file, made }] of this.#processes.get(pid)?.installed ?? []) {
+    for (const [fd, { file, made, how }] of this.#processes.get(pid)?.installed ?? []) {
       if (fileAt(kernel, pid, fd) !== file) continue;
       files.add(file);
-      findings.push(this.#left(pid, fd, file, made));
+      findings.push(this.#left(pid, fd, file, made, how));
     }
     return [...findings, ...this.#handlesOf(pid, files)];
   }

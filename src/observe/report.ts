@@ -52,6 +52,7 @@ const SHOWN = 10;
 /** The report of a kernel, from when it was asked for on. */
 export class Report {
   readonly #kernel: Kernel;
+  readonly #reporter: Reporter;
   readonly #found: Finding[] = [];
   readonly #processes: ProcessTracker;
   readonly #mappings: MappingTracker;
@@ -63,7 +64,8 @@ export class Report {
   /** @internal Made by {@link Kernel.report}. */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    const reporter = this.#reporter();
+    const reporter = this.#makeReporter();
+    this.#reporter = reporter;
     this.#processes = new ProcessTracker(reporter);
     this.#mappings = new MappingTracker(reporter);
     this.#brackets = new BracketTracker(reporter);
@@ -81,7 +83,7 @@ export class Report {
     for (const observer of all) observers.add(observer);
   }
 
-  #reporter(): Reporter {
+  #makeReporter(): Reporter {
     const processes = () => this.#processes;
     const kernel = this.#kernel;
     const origins = new Origins(kernel);
@@ -124,6 +126,12 @@ export class Report {
       ...this.#mappings.left(pid),
       ...this.#inKernel.left(),
     ];
+  }
+
+  /** @internal The programs that run still: what they have is not left yet. */
+  running(): FindingProcess[] {
+    const others = [...this.#processes.pids].filter((pid) => pid !== process.pid && isAlive(pid));
+    return others.map((pid) => this.#reporter.processOf(pid));
   }
 
   toJSON(): ReportJson {

@@ -167,7 +167,9 @@ const CLONE_THREAD = 0x10000;
 
 /** What shows what a process has: when it forks, unmaps, ends. clone3's flags are in its memory. */
 const processRules: Instruction[] = [
-  ...['munmap', 'exit_group', 'fork', 'vfork', 'clone3'].flatMap((name) => on(name, [notify])),
+  ...['munmap', 'exit', 'exit_group', 'fork', 'vfork', 'clone3'].flatMap((name) =>
+    on(name, [notify]),
+  ),
   ...on('clone', [...whenSet(argLow(0), CLONE_THREAD, allow), notify]),
 ];
 

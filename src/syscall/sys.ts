@@ -11,7 +11,7 @@ import {
   POLLOUT,
   PROT_WRITE,
 } from '../../ioctl/index.js';
-import { ErrnoError, errno, orThrow } from '../errno.js';
+import { Errno, ErrnoError, errno, orThrow } from '../errno.js';
 import {
   awaitWithFaults,
   callWithFaults,
@@ -31,7 +31,7 @@ import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js
 import { native, STAT_FIELDS, Stat, SystemError } from '../native.js';
 import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
-import type { Given, Task } from '../task.js';
+import { type Given, readComm, type Task } from '../task.js';
 import { openGenerated } from './generated.js';
 import { LocalCall } from './local_call.js';
 import { vfsLlseek } from './lseek.js';
@@ -51,7 +51,7 @@ type Transfer = 'read' | 'write';
 class LocalTask implements Task {
   readonly kernel: Kernel;
   readonly pid = process.pid;
-  readonly comm = process.title;
+  readonly comm = readComm(process.pid);
   mm: UserMemory = new ProcessMemory(process.pid);
   /** The descriptor that the current call is on. */
   fd = -1;
@@ -114,7 +114,10 @@ export class Sys implements Posix {
         const file = this.#faultyFile(fds);
         return file ? awaitWithFaults(this.#task, 'poll', { file }, make) : make();
       },
-      recvmsg: (fd, size, flags) => machine.promises.recvmsg(fd, size, flags),
+      recvmsg: async (fd, size, flags) => {
+        const message = await machine.promises.recvmsg(fd, size, flags);
+        return this.#took(message.fds, message);
+      },
     };
   }
 
@@ -156,7 +159,18 @@ export class Sys implements Posix {
 
   /** @see Posix.dup */
   dup(fd: number): number {
-    return machine.dup(fd);
+    const copy = machine.dup(fd);
+    return this.#took([copy], copy);
+  }
+
+  /** Gives `result`; those who observe are told of the descriptors in it. */
+  #took<T>(fds: readonly number[], result: T): T {
+    const { observers } = this.#kernel;
+    for (const fd of observers.active ? fds : []) {
+      const file = this.#task.fget(fd);
+      if (file) observers.tell('descriptorTaken', file, fd, process.pid);
+    }
+    return result;
   }
 
   /** @see Posix.ioctl */
@@ -214,7 +228,8 @@ export class Sys implements Posix {
       KERN_WARNING,
       `dmabuf-shim: ${name} had to wait, and nothing could end that while it kept the only thread; use kernel.sys.promises.${name}`,
     );
-    throw errno('EDEADLK');
+    const advice = `it waits, and would keep the only thread; await kernel.sys.promises.${name}()`;
+    throw new SystemError(Errno.EDEADLK, name, advice);
   }
 
   #ioctl(fd: number, file: File, request: number, argument: Argument): number | Wait {
@@ -368,6 +383,7 @@ export class Sys implements Posix {
       this.#attempt('munmap', [address, length], () => {
         observers.tell('unmapped', process.pid, address, length);
         machine.munmap(mapping);
+        return 0;
       });
     } else {
       machine.munmap(mapping);
@@ -449,7 +465,8 @@ export class Sys implements Posix {
 
   /** @see Posix.recvmsg */
   recvmsg(fd: number, size: number, flags?: number): Message {
-    return machine.recvmsg(fd, size, flags);
+    const message = machine.recvmsg(fd, size, flags);
+    return this.#took(message.fds, message);
   }
 }
 

@@ -134,6 +134,30 @@ const FAULTS: Record<string, Fault> = {
       if (mended) bench.sys.close(fd);
     },
   },
+  'a duplicate of a descriptor': {
+    kinds: ['descriptor-left'],
+    place: ALLOC,
+    act(bench, mended) {
+      const fd = bench.allocate();
+      const copy = bench.sys.dup(fd);
+      bench.sys.close(fd);
+      if (mended) bench.sys.close(copy);
+    },
+  },
+  'a descriptor that came with a message': {
+    kinds: ['descriptor-left'],
+    place: ALLOC,
+    act(bench, mended) {
+      const { sys } = bench;
+      const fd = bench.allocate();
+      const [here, there] = sys.socketpair();
+      sys.sendmsg(there, Buffer.from('x'), [fd]);
+      sys.close(fd);
+      const { fds } = sys.recvmsg(here, 1);
+      for (const end of [here, there]) sys.close(end);
+      if (mended) for (const each of fds) sys.close(each);
+    },
+  },
   'a descriptor of a node': {
     kinds: ['descriptor-left'],
     place: /^open\("\/dev\/udmabuf", O_RDWR\) = \d+$/,
@@ -377,6 +401,27 @@ test('what a driver makes in no call is told by its place in the source', () => 
   new DmaFence(kernel, { ops, context: dmaFenceContextAlloc(kernel), seqno: 1 });
   const [finding] = kernel.report().findings();
   expect(finding?.made).toEqual({ text: expect.stringMatching(/in_process\.test\.ts:\d+$/) });
+});
+
+test('a large buffer is compared piece by piece, and what changed is told in one', () => {
+  using kernel = new Kernel({ coherency: 'coherent' });
+  const report = kernel.report();
+  const { sys } = kernel;
+  const [size, middle] = [40 * 2 ** 20, 16 * 2 ** 20];
+  const heap = sys.open('/dev/dma_heap/system', O_RDWR);
+  const data = uapi.dma_heap_allocation_data.create({ len: BigInt(size), fd_flags: O_RDWR });
+  sys.ioctl(heap, uapi.DMA_HEAP_IOCTL_ALLOC, data);
+  const mapping = sys.mmap(size, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_SHARED, data.fd);
+  for (const flags of [START | WRITE, END | WRITE]) {
+    const sync = uapi.dma_buf_sync.create({ flags: BigInt(flags) });
+    sys.ioctl(data.fd, uapi.DMA_BUF_IOCTL_SYNC, sync);
+  }
+  Buffer.from(mapping).fill(1, middle - 1, middle + 1);
+  sys.munmap(mapping);
+  for (const fd of [heap, data.fd]) sys.close(fd);
+  expect(report.findings().map(({ text }) => text)).toEqual([
+    expect.stringMatching(/written after END, in bytes 0xfff000-0x1000fff$/),
+  ]);
 });
 
 test('the report is of now: what is let go of is in it no more', () => {

@@ -267,4 +267,10 @@ faulty[PID]
     expect(status).toBe(2);
     expect(stderr).toMatch(/cannot write the report/);
   });
+
+  test('a full disk costs the report, and not the exit status', () => {
+    const { status, stderr } = runCli('--report-json', '/dev/full', '--', 'sh', '-c', 'exit 7');
+    expect(status).toBe(7);
+    expect(stderr).toMatch(/^dmabuf-shim run: cannot write the report: ENOSPC.*\n$/);
+  });
 });

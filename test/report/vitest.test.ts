@@ -9,10 +9,11 @@ import { checkedKernel } from '../../src/vitest.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const TESTS = `
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as uapi from 'dmabuf-shim/ioctl';
 import { checkedKernel } from 'dmabuf-shim/vitest';
 
+const later = () => new Promise((resolve) => setTimeout(resolve, 20));
 const open = ({ sys }) => sys.open('/dev/dma_heap/system', uapi.O_RDWR);
 
 test('leaves', () => {
@@ -26,8 +27,25 @@ test('means to leave', () => {
   open(checkedKernel({ ignore: ['descriptor-left'] }));
 });
 test('fails by itself', () => {
-  checkedKernel();
+  open(checkedKernel());
   expect(1).toBe(2);
+});
+describe.concurrent('at once', () => {
+  test('leaves later', async (context) => {
+    const kernel = checkedKernel({ context });
+    await later();
+    open(kernel);
+    await later();
+  });
+  test('closes later', async (context) => {
+    const kernel = checkedKernel({ context });
+    await later();
+    kernel.sys.close(open(kernel));
+  });
+});
+test('is alone, and so is the next', () => {});
+test.concurrent('does not say which one it is', () => {
+  checkedKernel();
 });
 `;
 
@@ -50,7 +68,6 @@ test('fails what leaves, and nothing else', () => {
   const [{ assertionResults }] = JSON.parse(stdout).testResults;
   const messages = new Map<string, string[]>();
   for (const { title, failureMessages } of assertionResults) messages.set(title, failureMessages);
-  expect([...messages.keys()]).toEqual(['leaves', 'closes', 'means to leave', 'fails by itself']);
   expect(messages.get('leaves')).toEqual([
     expect.stringMatching(
       /report: 1 finding\n.*\n.*\n {2}descriptor \d+ left: \/dev\/dma_heap\/system\n {4}made: #1 open\("\/dev\/dma_heap\/system", O_RDWR\) = \d+\n/,
@@ -59,6 +76,11 @@ test('fails what leaves, and nothing else', () => {
   expect(messages.get('closes')).toEqual([]);
   expect(messages.get('means to leave')).toEqual([]);
   expect(messages.get('fails by itself')).toEqual([expect.stringMatching(/expected 1 to be 2/)]);
+  expect(messages.get('leaves later')).toEqual([expect.stringMatching(/report: 1 finding/)]);
+  expect(messages.get('closes later')).toEqual([]);
+  expect(messages.get('does not say which one it is')).toEqual([
+    expect.stringMatching(/a concurrent test has to say which one it is/),
+  ]);
 });
 
 test('programs are waited for', () => {

@@ -3,6 +3,7 @@
  * they are made. With strict coherency, those that change which pages a program has in its page table: what
  * has it read that is stale? For those who observe: what does a process have when it forks, and when it ends?
  */
+import { isRunning, threadsOf } from '../../fs/threads.js';
 import { type Call, CONTINUE, type Handler } from '../call.js';
 
 const MADV_POPULATE_READ = 22;
@@ -21,10 +22,44 @@ const munmap: Handler = (call) => {
 const madvise: Handler = (call) =>
   call.int(2) >= MADV_POPULATE_READ ? populating(call) : dropping(call);
 
+/** What has said just now that it ends: its number will not be used again that soon. */
+class Ending {
+  /** Milliseconds. */
+  static readonly #moment = 1000;
+  readonly #since = new Map<number, number>();
+
+  has(id: number): boolean {
+    return this.#since.has(id);
+  }
+
+  add(id: number): void {
+    const now = performance.now();
+    for (const [each, since] of this.#since) {
+      if (now - since > Ending.#moment) this.#since.delete(each);
+    }
+    this.#since.set(id, now);
+  }
+}
+
+const endingThreads = new Ending();
+const endingProcesses = new Ending();
+
+/** Whether a process ends with this thread. */
+function isLast({ task, tid }: Call): boolean {
+  endingThreads.add(tid);
+  return threadsOf(task.pid).every((thread) => endingThreads.has(thread) || !isRunning(thread));
+}
+
+/** exit(2) ends a thread; a process that is written without a C library may end by it. */
+const exit: Handler = (call) => (isLast(call) ? exitGroup(call) : CONTINUE);
+
 const exitGroup: Handler = (call) => {
-  const { observers } = call.task.kernel;
-  if (observers.active) observers.tell('exiting', call.task.pid);
-  call.task.kernel.cache?.leaving(call.task.pid, 0, Number.POSITIVE_INFINITY);
+  const { pid, kernel } = call.task;
+  // Another thread has made the same call already.
+  if (endingProcesses.has(pid)) return CONTINUE;
+  endingProcesses.add(pid);
+  if (kernel.observers.active) kernel.observers.tell('exiting', pid);
+  kernel.cache?.leaving(pid, 0, Number.POSITIVE_INFINITY);
   return CONTINUE;
 };
 
@@ -42,6 +77,7 @@ const populating = (call: Call): typeof CONTINUE => {
 export const pagesCalls: Record<string, Handler> = {
   munmap,
   madvise,
+  exit,
   exit_group: exitGroup,
   fork,
   vfork: fork,
