@@ -146,8 +146,9 @@ function shownFields({ fields, size }: StructType, available: number): readonly 
   return fields.filter(({ offset, type }) => offset < available && offset + type.size <= available);
 }
 
-function formatField({ name, type, offset, flags }: Field, memory: DataView, at: number): string {
-  return `${name}=${format(type, memory, at + offset, flags)}`;
+function formatField(field: Field, memory: DataView, at: number): string {
+  const { name, cName = name, type, offset, flags } = field;
+  return `${cName}=${format(type, memory, at + offset, flags)}`;
 }
 
 function formatFields(fields: readonly Field[], memory: DataView, at: number): string {

@@ -77,7 +77,7 @@ export const drm_version = struct('drm_version', {
 });
 export type drm_version = View<typeof drm_version>;
 
-/** Argument of DRM_IOCTL_GET_UNIQUE. */
+/** Argument of DRM_IOCTL_GET_UNIQUE. The string is given if there is room for all of it; it has no NUL. */
 export const drm_unique = struct('drm_unique', {
   unique_len: doc(u64, 'in: room; out: bytes'),
   unique: ptr,
@@ -90,7 +90,7 @@ export const drm_auth = struct('drm_auth', {
 });
 export type drm_auth = View<typeof drm_auth>;
 
-/** Argument of DRM_IOCTL_SET_VERSION: -1 leaves a version as it is. */
+/** Argument of DRM_IOCTL_SET_VERSION: -1 leaves a version as it is. What there is comes back. */
 export const drm_set_version = struct('drm_set_version', {
   drm_di_major: s32,
   drm_di_minor: s32,
@@ -169,7 +169,10 @@ export const DRM_CLOEXEC = O_CLOEXEC;
 /** Argument of DRM_IOCTL_PRIME_HANDLE_TO_FD and DRM_IOCTL_PRIME_FD_TO_HANDLE. */
 export const drm_prime_handle = struct('drm_prime_handle', {
   handle: doc(u32, 'the GEM object'),
-  flags: field(u32, { doc: 'in: DRM_RDWR, DRM_CLOEXEC', flags: flags({ DRM_RDWR, DRM_CLOEXEC }) }),
+  flags: field(u32, {
+    doc: 'in: DRM_RDWR, DRM_CLOEXEC, for HANDLE_TO_FD',
+    flags: flags({ DRM_RDWR, DRM_CLOEXEC }),
+  }),
   fd: doc(s32, 'the descriptor of the dma-buf'),
 });
 export type drm_prime_handle = View<typeof drm_prime_handle>;
@@ -226,9 +229,9 @@ export type drm_wait_vblank = View<typeof drm_wait_vblank>;
 /** Argument of DRM_IOCTL_CRTC_GET_SEQUENCE. */
 export const drm_crtc_get_sequence = struct('drm_crtc_get_sequence', {
   crtc_id: doc(u32, 'in'),
-  active: doc(u32, 'out: whether frames are shown'),
-  sequence: doc(u64, 'out'),
-  sequence_ns: doc(s64, 'out: when it began, in ns of CLOCK_MONOTONIC'),
+  active: doc(u32, 'out: whether it is on'),
+  sequence: doc(u64, 'out: number of the last vertical blanking'),
+  sequence_ns: doc(s64, 'out: when the first pixel behind it went out, in ns of CLOCK_MONOTONIC'),
 });
 export type drm_crtc_get_sequence = View<typeof drm_crtc_get_sequence>;
 
@@ -333,7 +336,7 @@ export const drm_ioctls = ioctls({
   /** Shows another framebuffer from the next frame on. EBUSY: one is waiting already. */
   DRM_IOCTL_MODE_PAGE_FLIP: iowr(DRM_IOCTL_BASE, 0xb0, drm_mode_crtc_page_flip),
   DRM_IOCTL_MODE_DIRTYFB: iowr(DRM_IOCTL_BASE, 0xb1, drm_mode_fb_dirty_cmd),
-  /** Makes a buffer that any device can show, and the processor can draw into. ENOSYS: it cannot. */
+  /** Makes a buffer that the device can show, and the processor draw into. ENOSYS: it has none. */
   DRM_IOCTL_MODE_CREATE_DUMB: iowr(DRM_IOCTL_BASE, 0xb2, drm_mode_create_dumb),
   /** Gives the offset for mmap(2). */
   DRM_IOCTL_MODE_MAP_DUMB: iowr(DRM_IOCTL_BASE, 0xb3, drm_mode_map_dumb),
@@ -354,7 +357,7 @@ export const drm_ioctls = ioctls({
   DRM_IOCTL_SYNCOBJ_DESTROY: iowr(DRM_IOCTL_BASE, 0xc0, drm_syncobj_destroy),
   DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD: iowr(DRM_IOCTL_BASE, 0xc1, drm_syncobj_handle),
   DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE: iowr(DRM_IOCTL_BASE, 0xc2, drm_syncobj_handle),
-  /** Waits for fences. ETIME: until then none came. EINVAL: a syncobj without a fence. */
+  /** Waits for fences. ETIME: they were not signalled by then. EINVAL: a syncobj without a fence. */
   DRM_IOCTL_SYNCOBJ_WAIT: iowr(DRM_IOCTL_BASE, 0xc3, drm_syncobj_wait),
   DRM_IOCTL_SYNCOBJ_RESET: iowr(DRM_IOCTL_BASE, 0xc4, drm_syncobj_array),
   DRM_IOCTL_SYNCOBJ_SIGNAL: iowr(DRM_IOCTL_BASE, 0xc5, drm_syncobj_array),

@@ -51,7 +51,7 @@ export const drm_mode_modeinfo = struct('drm_mode_modeinfo', {
 });
 export type drm_mode_modeinfo = View<typeof drm_mode_modeinfo>;
 
-/** Argument of DRM_IOCTL_MODE_GETRESOURCES. An array is filled if there is room for all. */
+/** Argument of DRM_IOCTL_MODE_GETRESOURCES. An array is filled as far as there is room. */
 export const drm_mode_card_res = struct('drm_mode_card_res', {
   fb_id_ptr: doc(ptr, 'in: array of u32'),
   crtc_id_ptr: doc(ptr, 'in: array of u32'),
@@ -130,7 +130,10 @@ export const drm_mode_get_encoder = struct('drm_mode_get_encoder', {
 });
 export type drm_mode_get_encoder = View<typeof drm_mode_get_encoder>;
 
-/** Argument of DRM_IOCTL_MODE_GETCONNECTOR. With count_modes 0 the connector is probed, which takes time. */
+/**
+ * Argument of DRM_IOCTL_MODE_GETCONNECTOR. With count_modes 0 the connector is probed, which takes time. Encoders and
+ * modes are given if there is room for all.
+ */
 export const drm_mode_get_connector = struct('drm_mode_get_connector', {
   encoders_ptr: doc(ptr, 'in: array of u32'),
   modes_ptr: doc(ptr, 'in: array of struct drm_mode_modeinfo'),

@@ -71,7 +71,7 @@ export const DRM_MODE_FLAG_PIC_AR_16_9 = DRM_MODE_PICTURE_ASPECT_16_9 << 19;
 export const DRM_MODE_FLAG_PIC_AR_64_27 = DRM_MODE_PICTURE_ASPECT_64_27 << 19;
 export const DRM_MODE_FLAG_PIC_AR_256_135 = DRM_MODE_PICTURE_ASPECT_256_135 << 19;
 
-/** All flags that the kernel takes in a mode of a program. */
+/** All flags that a mode of a program may have, besides its aspect ratio. */
 export const DRM_MODE_FLAG_ALL = 0x7f3ff;
 
 /** Values of the property "DPMS". */

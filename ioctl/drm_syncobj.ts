@@ -48,7 +48,10 @@ export const drm_syncobj_transfer = struct('drm_syncobj_transfer', {
 });
 export type drm_syncobj_transfer = View<typeof drm_syncobj_transfer>;
 
-/** For all, not for the first; also for fences to come; only for those. */
+/**
+ * WAIT_ALL: until all are signalled, not only one. WAIT_FOR_SUBMIT: a syncobj may have no fence yet. WAIT_AVAILABLE:
+ * until there are fences, signalled or not.
+ */
 export const DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL = 1 << 0;
 export const DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT = 1 << 1;
 export const DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE = 1 << 2;
@@ -65,7 +68,7 @@ export const drm_syncobj_wait = struct('drm_syncobj_wait', {
   timeout_nsec: doc(s64, 'in: until when, in ns of CLOCK_MONOTONIC'),
   count_handles: u32,
   flags: field(u32, { flags: WAIT }),
-  first_signaled: doc(u32, 'out: index of the one that was signalled'),
+  first_signaled: doc(u32, 'out: index of one that is signalled, without WAIT_ALL'),
   pad: u32,
 });
 export type drm_syncobj_wait = View<typeof drm_syncobj_wait>;
@@ -77,7 +80,7 @@ export const drm_syncobj_timeline_wait = struct('drm_syncobj_timeline_wait', {
   timeout_nsec: doc(s64, 'in: until when, in ns of CLOCK_MONOTONIC'),
   count_handles: u32,
   flags: field(u32, { flags: WAIT }),
-  first_signaled: doc(u32, 'out: index of the one that was signalled'),
+  first_signaled: doc(u32, 'out: index of one that is signalled, without WAIT_ALL'),
   pad: u32,
 });
 export type drm_syncobj_timeline_wait = View<typeof drm_syncobj_timeline_wait>;

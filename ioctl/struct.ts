@@ -27,6 +27,10 @@ export interface FieldInfo {
   readonly doc?: string;
   /** Names of its bits. */
   readonly flags?: FlagTable;
+  /** `__attribute__((aligned(n)))` of the field: bytes, a power of two. */
+  readonly align?: number;
+  /** Its name in C, where that is one that every view has: `bytes_: field(u64, { cName: 'bytes' })`. */
+  readonly cName?: string;
 }
 
 /** A type with information on the field that has it. */
@@ -92,6 +96,10 @@ export interface StructType<F extends Fields = Fields>
   readonly members: readonly Field[];
   /** `__attribute__((packed))`. */
   readonly packed: boolean;
+  /** What no member is aligned to more than, unless it says so itself: 1 if packed; Infinity if nothing is said. */
+  readonly pack: number;
+  /** `__attribute__((aligned(n)))`; 1 if nothing is said. */
+  readonly aligned: number;
   readonly doc: string | undefined;
   /** The class of the views, for `instanceof`. */
   readonly View: new (
@@ -126,6 +134,10 @@ export interface StructOptions {
   readonly doc?: string;
   /** `__attribute__((packed))`: no padding, alignment 1. */
   readonly packed?: boolean;
+  /** `#pragma pack(n)`: no member is aligned to more than so many bytes. */
+  readonly pack?: number;
+  /** `__attribute__((aligned(n)))`: the struct is aligned to so many bytes at least, and fills them up. */
+  readonly align?: number;
 }
 
 /** A type with information on its field: `field(u32, { doc: 'access', flags: SYNC_FLAGS })`. */
@@ -170,40 +182,85 @@ function roundUp(n: number, to: number): number {
 }
 
 /** Properties that every view has; a C field of that name would hide them. */
-const reserved = new Set(['bytes', 'toObject', 'constructor', '__proto__']);
+export const VIEW_PROPERTIES: ReadonlySet<string> = new Set([
+  'bytes',
+  'toObject',
+  'constructor',
+  '__proto__',
+]);
+
+/** Where the members of a struct may lie. */
+interface Packing {
+  readonly pack: number;
+  readonly aligned: number;
+}
+
+function packing(tag: string, { packed = false, pack, align = 1 }: StructOptions): Packing {
+  if (packed && pack !== undefined) throw new TypeError(`${tag} is packed, and has a pack`);
+  const found = { pack: packed ? 1 : (pack ?? Number.POSITIVE_INFINITY), aligned: align };
+  for (const n of [pack ?? 1, align]) checkAlign(tag, n);
+  return found;
+}
+
+function checkAlign(where: string, n: number): void {
+  if (Number.isInteger(n) && n > 0 && Number.isInteger(Math.log2(n))) return;
+  throw new RangeError(`${where}: an alignment of ${n}, which is no power of two`);
+}
+
+/**
+ * The alignment of a member, in bytes: that of its type (`natural`), as far as the struct lets it be, or what it
+ * says itself.
+ */
+export function memberAlign(
+  natural: number,
+  { align = 1 }: { readonly align?: number },
+  { pack }: { readonly pack: number },
+): number {
+  return Math.max(Math.min(natural, pack), align);
+}
 
 /** Places the members by the ABI's rule: each at the next multiple of its alignment. */
-function place(kind: 'struct' | 'union', tag: string, members: Members, packed: boolean) {
+function place(kind: 'struct' | 'union', tag: string, members: Members, packing: Packing) {
   const fields: Field[] = [];
   const placed: Field[] = [];
   let end = 0;
   let size = 0;
-  let align = 1;
+  let align = packing.aligned;
   for (const [name, member] of Object.entries(members)) {
     if (fields.some((before) => before.type.flexible) && kind === 'struct') {
       throw new TypeError(`${tag}.${name} follows a flexible member`);
     }
-    const type = 'anonymous' in member ? member.anonymous : 'type' in member ? member.type : member;
-    const offset = kind === 'union' ? 0 : packed ? end : roundUp(end, type.align);
+    const spec = 'anonymous' in member ? { type: member.anonymous } : specOf(member);
+    const { type } = spec;
+    checkAlign(`${tag}.${name}`, spec.align ?? 1);
+    const own = memberAlign(type.align, spec, packing);
+    const offset = kind === 'union' ? 0 : roundUp(end, own);
     end = offset + type.size;
     size = Math.max(size, end);
-    if (!packed) align = Math.max(align, type.align);
+    align = Math.max(align, own);
     if ('anonymous' in member) {
       placed.push({ name: '', type, offset });
       for (const inner of member.anonymous.fields) {
         fields.push({ ...inner, offset: offset + inner.offset });
       }
     } else {
-      const one = { ...('type' in member ? member : {}), name, type, offset };
+      const one = { ...spec, name, type, offset };
       fields.push(one);
       placed.push(one);
     }
   }
   for (const [i, { name }] of fields.entries()) {
     const twice = fields.findIndex((other) => other.name === name) !== i;
-    if (twice || reserved.has(name)) throw new TypeError(`${tag}.${name} is taken`);
+    if (twice) throw new TypeError(`${tag}.${name} is taken`);
+    if (!VIEW_PROPERTIES.has(name)) continue;
+    const remedy = `${name}_: field(…, { cName: '${name}' })`;
+    throw new TypeError(`${tag}.${name} is taken: views have it; write ${remedy}`);
   }
   return { fields, placed, size: roundUp(size, align), align };
+}
+
+function specOf(member: CType | FieldSpec): FieldSpec {
+  return 'type' in member ? member : { type: member };
 }
 
 function define(
@@ -214,8 +271,8 @@ function define(
 ): StructType {
   const tag = typeof first === 'string' ? first : '';
   const members = typeof first === 'string' ? second : first;
-  const packed = options.packed ?? false;
-  const { fields, placed, size, align } = place(kind, tag || kind, members, packed);
+  const stated = packing(tag || kind, options);
+  const { fields, placed, size, align } = place(kind, tag || kind, members, stated);
   const byName = new Map(fields.map((f) => [f.name, f]));
   const flexible = flexibleTail(fields, size);
 
@@ -241,7 +298,8 @@ function define(
     align,
     fields,
     members: placed,
-    packed,
+    packed: options.packed ?? false,
+    ...stated,
     doc: options.doc,
     ...(flexible && { flexible }),
     View: View as unknown as StructType['View'],

@@ -26,7 +26,9 @@ const MAX_INT = 2n ** 31n - 1n;
 
 /** A number that no expression stands for. */
 export function numeral(value: bigint): string {
+  // C has no negative literals: that of the least is positive, and too large.
   if (value === -MAX_INT - 1n) return `(-${MAX_INT} - 1)`;
+  if (value === -(2n ** 63n)) return `(${value + 1n}LL - 1)`;
   if (value < 0n) return value < -MAX_INT ? `(${value}LL)` : `(${value})`;
   const digits = value < 0x10000n ? String(value) : `0x${value.toString(16)}`;
   return value < 2n ** 32n ? digits : `${digits}ULL`;
@@ -47,7 +49,8 @@ export function stringLiteral(text: string): string {
     const isPlain = byte >= 0x20 && byte < 0x7f;
     return isPlain ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`;
   });
-  return `"${bytes.join('')}"`;
+  // No trigraphs, which standard C still has.
+  return `"${bytes.join('').replaceAll('??', '?\\?')}"`;
 }
 
 export class CExpressions {

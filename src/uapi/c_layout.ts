@@ -2,7 +2,7 @@
  * Layouts where they depend on the machine: i386 places 64-bit integers at multiples of 4. An interface has to
  * be laid out alike for 32-bit programs, so that a struct which would not be asks for the alignment.
  */
-import type { CType, StructType } from '../../ioctl/index.js';
+import { type CType, memberAlign, type StructType } from '../../ioctl/index.js';
 import { elementOf, isArray, isStruct } from './types.js';
 
 export class Alignment {
@@ -17,7 +17,7 @@ export class Alignment {
 
   /** Takes a struct into account, and aligns it, if i386 makes it necessary, and at need what it is made of. */
   add(type: StructType): void {
-    if (this.#differs(type) && !type.packed) this.#aligned.add(type);
+    if (this.#differs(type) && type.pack >= 8) this.#aligned.add(type);
     if (this.#differs(type)) this.#align(type);
   }
 
@@ -29,7 +29,7 @@ export class Alignment {
   #align(type: CType): void {
     const element = elementOf(type);
     if (!isStruct(element) || this.#isForeign(element)) return;
-    if (!element.packed) this.#aligned.add(element);
+    if (element.pack >= 8) this.#aligned.add(element);
     for (const member of element.members) this.#align(member.type);
   }
 
@@ -49,10 +49,10 @@ export class Alignment {
   /** As i386 lays a struct out. */
   #place(type: StructType): { size: number; align: number; offsets: number[] } {
     const offsets: number[] = [];
-    let [end, size, align] = [0, 0, 1];
-    for (const { type: inner } of type.members) {
-      const own = this.#sizeAndAlign(inner, type);
-      const step = type.packed ? 1 : own.align;
+    let [end, size, align] = [0, 0, type.aligned];
+    for (const member of type.members) {
+      const own = this.#sizeAndAlign(member.type, type);
+      const step = memberAlign(own.align, member, type);
       const offset = type.kind === 'union' ? 0 : Math.ceil(end / step) * step;
       offsets.push(offset);
       end = offset + own.size;

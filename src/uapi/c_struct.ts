@@ -30,6 +30,11 @@ export function isCxxKeyword(name: string): boolean {
   return CXX_KEYWORDS.has(name);
 }
 
+/** Whether compilers have a macro of that name for the machine. */
+export function isMacro(name: string): boolean {
+  return /^(linux|unix|i386)$/.test(name);
+}
+
 /** A type as `sizeof` takes it: `struct job`, `__u32[4]`. */
 export function typeName(type: CType): string {
   const element = elementOf(type);
@@ -52,6 +57,22 @@ function lengthsOf(type: CType): (number | undefined)[] {
   return [own, ...lengthsOf(element)];
 }
 
+/** Whether `#pragma pack` has to say what `packed` cannot. */
+function hasPragma({ pack }: StructType): boolean {
+  return pack > 1 && pack < Number.POSITIVE_INFINITY;
+}
+
+/** Whether what holds for a struct's members may hold for those of one that is written within it. */
+function packsAlike(outer: StructType, inner: StructType): boolean {
+  if (hasPragma(inner)) return inner.pack === outer.pack;
+  if (inner.pack === 1 || !hasPragma(outer)) return true;
+  return inner.members.every(({ type }) => type.align <= outer.pack);
+}
+
+function attribute(list: readonly string[]): string {
+  return list.length === 0 ? '' : ` __attribute__((${list.join(', ')}))`;
+}
+
 export class CStructs {
   readonly #uapi: Uapi;
   readonly #expressions: CExpressions;
@@ -70,38 +91,55 @@ export class CStructs {
    * @throws UsageError for what C has no way to say
    */
   declaration(type: StructType): string {
-    return `${this.#body(type, type.tag, '')};\n`;
+    const declared = `${this.#body(type, type.tag, '')};\n`;
+    if (!hasPragma(type)) return declared;
+    return `#pragma pack(push, ${type.pack})\n${declared}#pragma pack(pop)\n`;
   }
 
   #body(type: StructType, path: string, indent: string): string {
     this.#check(type, path);
     const head = `${type.kind} ${type.tag}`.trimEnd();
     const members = type.members.map((member) => this.#member(type, member, path, `${indent}\t`));
-    const packed = type.packed ? ' __attribute__((packed))' : '';
-    return `${head} {\n${members.join('')}${indent}}${packed}`;
+    const attributes = [
+      ...(type.pack === 1 ? ['packed'] : []),
+      ...(type.aligned > 1 ? [`aligned(${type.aligned})`] : []),
+    ];
+    return `${head} {\n${members.join('')}${indent}}${attribute(attributes)}`;
   }
 
   #member(type: StructType, member: Field, path: string, indent: string): string {
-    const { name } = member;
+    const { name, cName = name } = member;
     const element = elementOf(member.type);
     const where = name === '' ? path : `${path}.${name}`;
     const base = isUnnamed(element)
       ? this.#body(element, where, indent)
-      : this.#baseName(type, element);
-    const declarator = name === '' ? '' : ` ${name}${this.#brackets(type, member)}`;
-    return `${indent}${base}${declarator}${this.#attribute(type, element)};\n`;
+      : this.#baseName(type, member);
+    const declarator = name === '' ? '' : ` ${cName}${this.#brackets(type, member)}`;
+    return `${indent}${base}${declarator}${this.#attribute(type, member)};\n`;
   }
 
-  #baseName(type: StructType, element: CType): string {
-    const aligned = this.#alignment.has(type) && element.name === '__u64';
-    return aligned ? '__aligned_u64' : typeName(element).replace(/\[.*/, '');
+  #baseName(type: StructType, member: Field): string {
+    const element = elementOf(member.type);
+    return this.#isAligned64(type, member)
+      ? '__aligned_u64'
+      : typeName(element).replace(/\[.*/, '');
+  }
+
+  /** Whether a member is one that Linux has a name for. */
+  #isAligned64(type: StructType, { type: of, align }: Field): boolean {
+    const asks = this.#alignment.has(type) || (align === 8 && type.pack >= 8);
+    return asks && (align ?? 8) === 8 && elementOf(of).name === '__u64';
   }
 
   /** Linux has no name of old for an aligned __s64, and somebody else's struct is as it is. */
-  #attribute(type: StructType, element: CType): string {
-    if (!this.#alignment.has(type) || element.align !== 8) return '';
+  #attribute(type: StructType, member: Field): string {
+    if (this.#isAligned64(type, member)) return '';
+    const { type: of, align = 1 } = member;
+    const element = elementOf(of);
+    const asks = this.#alignment.has(type) && element.align === 8;
     const foreign = isStruct(element) && this.#uapi.isForeign(element);
-    return element.name === '__s64' || foreign ? ' __attribute__((aligned(8)))' : '';
+    const n = Math.max(align, asks && (element.name === '__s64' || foreign) ? 8 : 1);
+    return attribute(n > 1 ? [`aligned(${n})`] : []);
   }
 
   /** `[2][NAME_LEN]`: with the names that the source uses. */
@@ -133,8 +171,11 @@ export class CStructs {
     };
     if (type.tag !== '' && !isCName(type.tag)) refuse('has a name that C does not take');
     if (type.members.length === 0) refuse('has no members: C has no empty struct');
-    for (const { name, type: member } of type.members) {
+    for (const { name: key, cName: name = key, type: member } of type.members) {
       if (name !== '' && !isCName(name)) refuse(`has a member "${name}": C takes no such name`);
+      const inner = elementOf(member);
+      if (isUnnamed(inner) && !packsAlike(type, inner))
+        refuse(`has a struct without a tag, ${name}, with another \`pack\`: give it a tag`);
       if (member.kind !== 'flexible' && member.kind !== 'cstring') continue;
       if (type.kind === 'union') refuse(`has a flexible array, ${name}: C allows none in a union`);
       if (type.members.length === 1)

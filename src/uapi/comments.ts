@@ -19,6 +19,8 @@ export function jsDoc({ type, value }: Pick<Comment, 'type' | 'value'>): string 
   if (type !== 'CommentBlock' || !value.startsWith('*')) return undefined;
   const lines = value
     .slice(1)
+    // What stands for the end of a comment within one.
+    .replaceAll('*\\/', '*/')
     .split('\n')
     .map((line, i) => (i === 0 ? line : line.replace(/^\s*\*? ?/, '')).trimEnd());
   lines[0] = lines[0]?.trimStart() ?? '';

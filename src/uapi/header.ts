@@ -11,7 +11,7 @@ import {
 } from '../../ioctl/index.js';
 import { UsageError } from '../cli/usage.js';
 import { CExpressions, character } from './c_expression.js';
-import { CStructs, isCName, isCxxKeyword, typeName } from './c_struct.js';
+import { CStructs, isCName, isCxxKeyword, isMacro, typeName } from './c_struct.js';
 import { kernelDoc, type Parameter, plainComment, summarize } from './kernel_doc.js';
 import type { Uapi, UapiConstant, UapiIoctl, UapiItem, UapiStruct } from './model.js';
 import { argumentsOf, calleeName } from './syntax.js';
@@ -118,11 +118,11 @@ class Writer {
     }
   }
 
-  /** Whether two constants stand in lines that follow each other. */
+  /** Whether two constants stand in one line, or in lines that follow each other. */
   #adjoins(before: UapiItem | undefined, item: UapiItem): boolean {
     if (before?.kind !== 'constant' || item.kind !== 'constant') return false;
     const [a, b] = [this.#uapi.declaration(before), this.#uapi.declaration(item)];
-    return a !== undefined && a.file === b?.file && a.lines.last + 1 === b.lines.first;
+    return a !== undefined && a.file === b?.file && b.lines.first - a.lines.last <= 1;
   }
 
   #group(group: readonly UapiItem[]): string {
@@ -169,7 +169,7 @@ class Writer {
   /** The documented members of a struct and of what is unnamed within it, as kernel-doc calls them. */
   #parameters(type: StructType, prefix: string): Parameter[] {
     return type.members.flatMap((member) => {
-      const name = prefix + member.name;
+      const name = prefix + (member.cName ?? member.name);
       const doc = member.name === '' ? undefined : this.#uapi.fieldDoc(type, member.name);
       const own = doc === undefined ? [] : [{ name, doc }];
       const element = elementOf(member.type);
@@ -179,11 +179,12 @@ class Writer {
   }
 
   #warnOfNames(item: UapiStruct, type: StructType): void {
-    for (const { name, type: member } of type.members) {
+    for (const { name: key, cName: name = key, type: member } of type.members) {
+      const at = `${this.#at(item)}"${name}"`;
       if (isCxxKeyword(name)) {
-        this.warnings.push(
-          `${this.#at(item)}"${name}" is a keyword of C++: the header is for C only`,
-        );
+        this.warnings.push(`${at} is a keyword of C++: the header is for C only`);
+      } else if (isMacro(name)) {
+        this.warnings.push(`${at} is a macro of gcc's, 1, unless it is called with -std=c11`);
       }
       const element = elementOf(member);
       if (isUnnamed(element)) this.#warnOfNames(item, element);

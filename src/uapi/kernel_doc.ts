@@ -2,9 +2,10 @@
 
 const WIDTH = 80;
 
-/** Text that ends no comment, and begins none within it. */
+/** Text that ends no comment, and begins none within it; without characters that compilers warn of. */
 function safe(text: string): string {
-  return text.replaceAll('*/', '* /').replaceAll('/*', '/ *');
+  const printable = text.replace(/(?![\n\t])\p{Cc}/gu, ' ');
+  return printable.replaceAll('*/', '* /').replaceAll('/*', '/ *');
 }
 
 /** Words in lines of at most `width`, those after the first indented. */

@@ -11,6 +11,7 @@ import {
   doc,
   field,
   flexible,
+  formatArg,
   isIoctlArg,
   offsetof,
   ptr,
@@ -56,6 +57,28 @@ describe('a layout', () => {
     expect(offsetof(window, 'owner')).toBe(32);
     expect(sizeof(window)).toBe(40);
     expect(sizeof(struct('named', { a: u8, name: charArray(5), b: u16 }))).toBe(8);
+  });
+
+  it('is aligned as it says, and as its fields say', () => {
+    const aligned = struct('aligned', { a: u8, b: field(u32, { align: 8 }) }, { align: 32 });
+    expect([offsetof(aligned, 'b'), sizeof(aligned), alignof(aligned)]).toEqual([8, 32, 32]);
+    const both = struct('both', { a: u8, b: u64 }, { packed: true, align: 4 });
+    expect([offsetof(both, 'b'), sizeof(both), alignof(both)]).toEqual([1, 12, 4]);
+    const pragma = struct('pragma', { a: u8, b: u64, c: u8 }, { pack: 2 });
+    expect([offsetof(pragma, 'b'), sizeof(pragma), alignof(pragma)]).toEqual([2, 12, 2]);
+    expect(() => struct('odd', { a: u8 }, { align: 3 })).toThrow('odd: an alignment of 3');
+    expect(() => struct('odd', { a: field(u8, { align: 0 }) })).toThrow('odd.a: an alignment of 0');
+    expect(() => struct('odd', { a: u8 }, { packed: true, pack: 2 })).toThrow(TypeError);
+  });
+
+  it('has another name for what every view has, and C’s where it is printed', () => {
+    const quota = struct('quota', { bytes_: field(u64, { cName: 'bytes' }) });
+    const view = quota.create({ bytes_: 5n });
+    expect([view.bytes_, view.bytes.length]).toEqual([5n, 8]);
+    expect(formatArg(quota, view)).toBe('{bytes=5}');
+    expect(() => struct('quota', { bytes: u64 })).toThrow(
+      "write bytes_: field(…, { cName: 'bytes' })",
+    );
   });
 
   it('has no padding when packed', () => {

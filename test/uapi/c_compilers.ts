@@ -110,7 +110,7 @@ function constantClaims({ name, value }: UapiConstant): string[] {
 
 function fieldClaims(type: StructType, cName: string, path = '', base = 0): string[] {
   return type.fields.flatMap((field) => {
-    const name = path + field.name;
+    const name = path + (field.cName ?? field.name);
     const offset = base + field.offset;
     const member = `((${cName} *)0)->${name}`;
     const isFlexible = field.type.kind === 'flexible' || field.type.kind === 'cstring';

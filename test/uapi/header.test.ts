@@ -170,6 +170,7 @@ describe('a header', () => {
       C_HIGH_NUMBER: '(1ULL << 40)',
       C_MASK64: '0xffffffffffffffffULL',
       C_NEGATIVE64: '(-1099511627776LL)',
+      C_LEAST64: '(-9223372036854775807LL - 1)',
       C_EXPONENT: '0xf4240',
       C_SUM: '((C_DECIMAL + 24) * 2)',
       C_HALF: '(C_DECIMAL / 2)',
@@ -183,6 +184,7 @@ describe('a header', () => {
       C_QUOTE: "'\\''",
       C_BYTE: '0xfe',
       C_STRING: '"a \\"name\\" \\\\ with \\303\\274n\\303\\257code1"',
+      C_TRIGRAPH: '"what?\\?/"',
       C_TAKEN: '7',
     });
     expect(header).toContain('#include <linux/dma-buf.h>\n');
@@ -419,6 +421,11 @@ describe('what C cannot say is refused, in a line that says where', () => {
       'two ioctls of one name',
       `export const t = ioctls({ A: io('x', 1) }); export const u = ioctls({ A: io('x', 2) });`,
       /two different ioctls are called A$/,
+    ],
+    [
+      'a pragma for a part of a struct',
+      `export const a = struct('a', { x: u32, in: struct({ y: u32, z: u64 }) }, { pack: 2 });`,
+      /device.ts:3: struct a has a struct without a tag, in, with another `pack`: give it a tag$/,
     ],
     [
       'nothing',

@@ -162,8 +162,8 @@ struct bits { __u32 a : 3; };
 struct outer { struct bits inner; };
 struct call { void (*function)(int); };
 struct real { double d; };
-struct wide { __u32 w; } __attribute__((aligned(64)));
-struct taken { __u32 bytes; };
+struct wide { __u8 n; __u32 w __attribute__((packed)); };
+struct complex { _Complex float c; };
 struct inside { struct { __u32 n; __u8 x[]; } head; __u32 after; };
 struct fine { struct wide *pointer; };
 #define IOC_BITS _IOW('b', 1, struct bits)
@@ -171,6 +171,7 @@ struct fine { struct wide *pointer; };
 #define IOC_SIZE _IOC(_IOC_READ, 'b', 3, 100)
 #define IOC_UNKNOWN _IOR('b', 4, struct unknown)
 #define IOC_FINE _IOC(_IOC_READ, 'b', 5, sizeof(struct fine))
+#define delete 1
 `),
     );
     const reasons = text.slice(text.indexOf('// Left out:')).trimEnd().split('\n').slice(1);
@@ -180,12 +181,13 @@ struct fine { struct wide *pointer; };
       '// struct call (line 6): pointer to a function: function',
       '// struct real (line 7): floating point: d',
       '// struct wide (line 8): laid out otherwise: struct wide',
-      '// struct taken (line 9): a name that views have: taken.bytes is taken',
+      '// struct complex (line 9): a type that there is not here: c: _Complex float',
       '// struct inside (line 10): a flexible member inside: inside.after follows a flexible member',
       '// ioctl IOC_BITS (line 12): bit-field: in struct bits: a',
       '// ioctl IOC_NONE (line 13): a size without a direction',
       '// ioctl IOC_SIZE (line 14): a size without a type',
       expect.stringMatching(/^\/\/ ioctl IOC_UNKNOWN \(line 15\): not compiling: .*struct unknown/),
+      '// constant delete (line 17): the name is taken',
     ]);
     expect(Object.keys(module).filter((name) => !/^IOC_/.test(name))).toEqual([
       'fine',
@@ -193,6 +195,56 @@ struct fine { struct wide *pointer; };
     ]);
     expect(module).toMatchObject({ IOC_BITS: 0x40046201, IOC_SIZE: 0x80646203 });
     expect((module.scaler_ioctls as IoctlTable).IOC_FINE?.arg).toBe(module.fine);
+  });
+
+  test('has alignments, packing, and other names for what views have', async () => {
+    const { text, module } = await imported(
+      header(`
+struct wide { __u8 n; __u32 w __attribute__((aligned(8))); } __attribute__((aligned(64)));
+struct both { __u8 n; __u64 w; } __attribute__((packed, aligned(4)));
+#pragma pack(push, 2)
+struct two { __u8 n; __u64 w; struct { __u8 x; __u32 y; } in; };
+struct same { __u16 n; };
+#pragma pack(pop)
+#pragma pack(1)
+struct one { __u8 n; __u64 w; };
+#pragma pack()
+typedef __u8 sixteen __attribute__((aligned(16)));
+struct named { __aligned_u64 value; sixteen more; };
+struct taken { __u32 bytes, bytes_, toObject, __proto__; };
+`),
+    );
+    expect(text).toContain('  w: field(u32, { align: 8 }),\n}, { align: 64 });\n');
+    expect(text).toContain('}, { packed: true, align: 4 });\n');
+    expect(text).toContain('  }, { pack: 2 }),\n}, { pack: 2 });\n');
+    expect(text).toContain("export const same = struct('same', {\n  n: u16,\n});\n");
+    expect(text).toContain(
+      "export const one = struct('one', {\n  n: u8,\n  w: u64,\n}, { packed: true });\n",
+    );
+    expect(text).toContain(
+      '  value: field(u64, { align: 8 }),\n  more: field(u8, { align: 16 }),\n',
+    );
+    expect(text).toContain("  bytes__: field(u32, { cName: 'bytes' }),\n  bytes_: u32,\n");
+    expect(text).toContain("  toObject_: field(u32, { cName: 'toObject' }),\n");
+    expect(text).not.toContain('Left out');
+    const sizes = Object.entries(module).map(([name, type]) => [name, (type as StructType).size]);
+    expect(Object.fromEntries(sizes)).toEqual({
+      ...{ wide: 64, both: 12, two: 16, same: 2, one: 9, named: 32, taken: 16 },
+    });
+  });
+
+  test('has characters and strings as they are, and size_t without its header', async () => {
+    const { module } = await imported(
+      header(`
+#define EURO "\u20ac \u00fc"
+#define HIGH '\\xff'
+#define TWO 'ab'
+#define QUOTE '\\''
+#define IOC_SIZE _IOR('b', 1, size_t)
+`),
+    );
+    expect(module).toMatchObject({ EURO: '€ ü', HIGH: -1, TWO: 0x6162, QUOTE: "'" });
+    expect((module.scaler_ioctls as IoctlTable).IOC_SIZE?.arg?.size).toBe(8);
   });
 
   test('has the structs of other headers that it uses, and its own names besides', async () => {

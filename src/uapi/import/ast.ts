@@ -183,6 +183,15 @@ export function hasAttribute(node: Node, kind: string): boolean {
   return node.inner?.some((child) => child.kind === kind) ?? false;
 }
 
+/** What `__attribute__((aligned(n)))` says of a declaration: bytes, the most if there are several. */
+export function alignmentOf(node: Node): number | undefined {
+  const stated = (node.inner ?? [])
+    .filter(({ kind }) => kind === 'AlignedAttr')
+    // Without a number it is the most that the machine has.
+    .map((attribute) => Number(constantIn(attribute) ?? 16));
+  return stated.length === 0 ? undefined : Math.max(...stated);
+}
+
 /** The value of the first constant expression in a node, as the compiler evaluated it. */
 export function constantIn(node: Node): string | undefined {
   for (const child of node.inner ?? []) {

@@ -14,7 +14,7 @@ import {
   type Struct,
   type Type,
 } from './model.js';
-import { Types } from './types.js';
+import { hasPragma, Types } from './types.js';
 
 /** What libc declares and some headers take for granted. */
 const LIBC = [
@@ -115,11 +115,26 @@ class Converter {
     const [error] = errorsOf(answer);
     if (error !== undefined || !tree) throw new CompileError(error ?? 'clang gave no tree');
     const declared = declarations(tree);
-    const types = new Types(declared);
+    const types = new Types(declared, await this.#packs(declared));
     const drafts = this.#paths.map((path) => this.#draft(path, declared, types));
     const known = macros(preprocessed.stdout, new Set(this.#paths));
     await this.#ask(drafts, [...known.values()], types);
     return drafts.map((draft) => this.#header(draft));
+  }
+
+  /**
+   * What `#pragma pack` comes to for each struct that is under one: its alignment, which clang's tree does not
+   * tell. It may be less than what the pragma says, if no member needs more.
+   */
+  async #packs(declared: Declarations): Promise<Map<RecordNode, number>> {
+    const records = namedRecords(declared).filter(({ node }) => hasPragma(node));
+    if (records.length === 0) return new Map();
+    const asked = records.map(({ node: { file, line }, c }) => ({
+      ...{ name: `_Alignof(${c})`, body: '', file, line },
+    }));
+    const { values } = await evaluate(this.#frontEnd, this.#source, asked, []);
+    const packs = records.map(({ node }, i) => [node, Number(values[i]?.number ?? 1n)] as const);
+    return new Map(packs);
   }
 
   /** What the tree tells of a header. */
@@ -272,8 +287,15 @@ function leftOut(
   return { what, name, file: at.file, line: at.line, why: error };
 }
 
-/** The structs of a file, in order: with a tag, or named by a typedef. */
+/** The structs of a file, in order. */
 function recordsOf(declared: Declarations, path: string) {
+  return namedRecords(declared)
+    .filter(({ node }) => node.file === path)
+    .sort((a, b) => a.node.line - b.node.line);
+}
+
+/** The structs with a tag, or named by a typedef. */
+function namedRecords(declared: Declarations) {
   const found: { node: RecordNode; name: string; c: string }[] = [];
   for (const [c, node] of declared.records) {
     found.push({ node, name: c.replace(/^(struct|union) /, ''), c });
@@ -282,7 +304,7 @@ function recordsOf(declared: Declarations, path: string) {
     const plain = unnamed && !('constants' in unnamed) && !/[[*(]/.test(node.type?.qualType ?? '');
     if (plain) found.push({ node: unnamed, name, c: name });
   }
-  return found.filter(({ node }) => node.file === path).sort((a, b) => a.node.line - b.node.line);
+  return found;
 }
 
 /** The structs with names that a type is made of: what it needs comes first. */

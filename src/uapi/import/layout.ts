@@ -5,9 +5,11 @@ import {
   type CType,
   charArray,
   cstring,
+  field,
   flexible,
   type Members,
   ptr,
+  type StructOptions,
   type StructType,
   s8,
   s16,
@@ -19,8 +21,9 @@ import {
   u32,
   u64,
   union,
+  VIEW_PROPERTIES,
 } from '../../../ioctl/index.js';
-import { Refusal, type Struct, type Type } from './model.js';
+import { type Member, Refusal, type Struct, type Type } from './model.js';
 
 const SCALAR_TYPES = { u8, s8, u16, s16, u32, s32, u64, s64, ptr };
 
@@ -33,23 +36,24 @@ export class Layouts {
     const known = this.#made.get(from);
     if (known) return known;
     const members: Record<string, Members[string]> = {};
-    for (const [i, { name, type }] of from.members.entries()) {
-      const made = this.type(type);
-      if (name !== '') members[name] = made;
-      else if (isStruct(made)) members[unnamedKey(i)] = anonymous(made);
+    let most = 1;
+    for (const [i, member] of from.members.entries()) {
+      const made = this.type(member.type);
+      most = Math.max(most, made.align);
+      const key = keyOf(from, i);
+      if (member.name !== '') members[key] = field(made, infoOf(member, key));
+      else if (isStruct(made)) members[key] = anonymous(made);
     }
+    if (from.packed || (from.pack ?? most) >= most) from.pack = undefined;
     const define = from.kind === 'union' ? union : struct;
     try {
-      const made = define(from.name, members, { packed: from.packed });
+      const made = define(from.name, members, optionsOf(from));
       this.#made.set(from, made);
       return made;
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      const taken = / is taken$/.test(error.message);
-      throw new Refusal(
-        taken ? 'a name that views have' : 'a flexible member inside',
-        error.message,
-      );
+      const taken = / is taken/.test(error.message);
+      throw new Refusal(taken ? 'a name twice' : 'a flexible member inside', error.message);
     }
   }
 
@@ -74,9 +78,30 @@ export class Layouts {
   }
 }
 
-/** The key of a member without a name: it is not used. */
-export function unnamedKey(i: number): string {
-  return `_${i}`;
+/** What a struct's members are called here: as in C, but for what every view has. */
+export function keyOf({ members }: Struct, i: number): string {
+  const name = members[i]?.name ?? '';
+  // That of a member without a name is not used.
+  if (name === '') return `_${i}`;
+  let key = name;
+  while (VIEW_PROPERTIES.has(key) || (key !== name && members.some((one) => one.name === key))) {
+    key += '_';
+  }
+  return key;
+}
+
+/** What is to be said of a field besides its type. */
+export function infoOf({ name, align }: Member, key: string): { align?: number; cName?: string } {
+  return { ...(align && { align }), ...(key !== name && { cName: name }) };
+}
+
+/** What is to be said of a struct as a whole. */
+export function optionsOf({ packed, pack, align }: Struct): StructOptions {
+  const isPacked = packed || pack === 1;
+  return {
+    ...(isPacked ? { packed: true } : pack && { pack }),
+    ...(align && { align }),
+  };
 }
 
 export function isStruct(type: CType): type is StructType {
@@ -90,7 +115,10 @@ export function isStruct(type: CType): type is StructType {
  */
 export function claims(c: string, type: StructType): string[] {
   const own = [`sizeof(${c}) == ${type.size}`, `_Alignof(${c}) == ${type.align}`];
-  return [...own, ...type.fields.flatMap((f) => fieldClaims(c, f.name, f.type, f.offset))];
+  return [
+    ...own,
+    ...type.fields.flatMap((f) => fieldClaims(c, f.cName ?? f.name, f.type, f.offset)),
+  ];
 }
 
 function fieldClaims(c: string, path: string, type: CType, offset: number): string[] {
@@ -113,7 +141,7 @@ function kindClaims(c: string, path: string, type: CType, offset: number): strin
   }
   if (isStruct(type) && type.tag === '') {
     return type.fields.flatMap((f) =>
-      fieldClaims(c, `${path}.${f.name}`, f.type, offset + f.offset),
+      fieldClaims(c, `${path}.${f.cName ?? f.name}`, f.type, offset + f.offset),
     );
   }
   return [];

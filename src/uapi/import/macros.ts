@@ -136,7 +136,11 @@ function isSpecial(expanded: string): boolean {
 function meaning(declared: Node): Pick<MacroValue, 'text' | 'argument'> | undefined {
   const value = unwrapped(declared.inner?.find(({ kind }) => /Expr|Literal|Operator/.test(kind)));
   if (value?.kind === 'StringLiteral') return textOf(unescaped(value.value ?? ''));
-  if (value?.kind === 'CharacterLiteral') return { text: String.fromCharCode(Number(value.value)) };
+  if (value?.kind === 'CharacterLiteral') {
+    // Others are negative, or several characters in one number: they are what that is.
+    const code = Number(value.value);
+    return code < 0x80 ? { text: String.fromCharCode(code) } : {};
+  }
   if (value?.kind !== 'CStyleCastExpr' || value.type?.qualType !== `struct ${MARK} *`)
     return undefined;
   const size = unwrapped(value.inner?.[0]);

@@ -35,6 +35,8 @@ export interface Member extends Place {
   /** Empty: its fields count as those of the struct around it. */
   readonly name: string;
   readonly type: Type;
+  /** `__attribute__((aligned(n)))`: bytes. */
+  readonly align?: number | undefined;
   readonly doc: string | undefined;
 }
 
@@ -46,6 +48,10 @@ export interface Struct extends Place {
   readonly c: string;
   readonly endLine: number;
   readonly packed: boolean;
+  /** `#pragma pack(n)`: bytes. The layout takes away what changes nothing. */
+  pack: number | undefined;
+  /** `__attribute__((aligned(n)))`: bytes. */
+  readonly align?: number | undefined;
   readonly members: readonly Member[];
   readonly doc: string | undefined;
 }

@@ -1,7 +1,7 @@
 /** A header's definitions as TypeScript, in the style of ioctl/. */
 import { basename } from 'node:path';
 import { _IOC_DIR, _IOC_NR, _IOC_READ, _IOC_TYPE, _IOC_WRITE } from '../../../ioctl/index.js';
-import { unnamedKey } from './layout.js';
+import { infoOf, keyOf, optionsOf } from './layout.js';
 import type { Constant, Header, Ioctl, Member, Struct, Type } from './model.js';
 import { Names } from './names.js';
 
@@ -95,7 +95,8 @@ class Printer {
     const name = this.#name(struct);
     const tables: string[] = [];
     const members = this.#members(struct, 1, (member) => this.#flags(struct, member, tables));
-    const options = struct.packed ? ', { packed: true }' : '';
+    const said = spelt(optionsOf(struct));
+    const options = said && `, ${said}`;
     const head = `export const ${name} = ${this.#use(struct.kind)}('${struct.name}', {`;
     this.#use('View');
     const typedef = struct.c === struct.name ? ['In C a typedef.'] : [];
@@ -115,9 +116,11 @@ class Printer {
     return struct.members.flatMap((member, i) => {
       const type = this.#type(member.type, depth);
       const flags = info(member);
-      const key = member.name || unnamedKey(i);
+      const key = keyOf(struct, i);
       const anonymous = member.name === '' ? `${this.#use('anonymous')}(${type})` : type;
-      const value = flags ? `${this.#use('field')}(${type}, { flags: ${flags} })` : anonymous;
+      const said =
+        member.name === '' ? '' : spelt({ ...(flags && { flags }), ...infoOf(member, key) });
+      const value = said ? `${this.#use('field')}(${type}, ${said})` : anonymous;
       const remark = remarkOf(member.type);
       const line = `${indent}${key}: ${value},${remark ? ` // C: ${remark}` : ''}`;
       return [...(member.doc ? jsdoc(member.doc, indent) : []), line];
@@ -149,7 +152,8 @@ class Printer {
   #inPlace(struct: Struct, depth: number): string {
     const kind = this.#use(struct.kind);
     const members = this.#members(struct, depth + 1, () => undefined);
-    const [before, after] = struct.packed ? ["'', ", ', { packed: true }'] : ['', ''];
+    const said = spelt(optionsOf(struct));
+    const [before, after] = said ? ["'', ", `, ${said}`] : ['', ''];
     if (members.length === 0) return `${kind}(${before}{}${after})`;
     return [`${kind}(${before}{`, ...members, `${'  '.repeat(depth)}}${after})`].join('\n');
   }
@@ -231,13 +235,25 @@ class Printer {
   }
 
   #leftOut(): string[] {
-    const { leftOut } = this.#header;
-    if (leftOut.length === 0) return [];
-    const lines = leftOut.map(
-      ({ what, name, line, why }) => `// ${what} ${name} (line ${line}): ${why.message}`,
-    );
+    const { leftOut, constants } = this.#header;
+    const nameless = constants.filter((one) => this.#names.get(one) === undefined);
+    const lines = [
+      ...leftOut.map(
+        ({ what, name, line, why }) => `// ${what} ${name} (line ${line}): ${why.message}`,
+      ),
+      ...nameless.map(({ name, line }) => `// constant ${name} (line ${line}): the name is taken`),
+    ];
+    if (lines.length === 0) return [];
     return ['', '// Left out:', ...lines];
   }
+}
+
+/** `{ packed: true }`; empty for nothing. */
+function spelt(options: object): string {
+  const parts = Object.entries(options).map(
+    ([key, value]) => `${key}: ${key === 'cName' ? `'${value}'` : value}`,
+  );
+  return parts.length === 0 ? '' : `{ ${parts.join(', ')} }`;
 }
 
 /** Headers say which field has which bits by its name alone. */
@@ -295,10 +311,10 @@ function literal({ value, text }: Constant): string {
 /** A string as Biome quotes it. */
 function character(text: string): string {
   const escaped = JSON.stringify(text).slice(1, -1).replace(/\\"/g, '"');
-  const visible = escaped.replace(
-    /[^ -~]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  const visible = escaped.replace(/[^ -~]/g, (c) => {
+    const code = c.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;
+  });
   const bytes = visible.replace(/\\u00([0-9a-f]{2})/g, '\\x$1');
   if (!bytes.includes("'")) return `'${bytes}'`;
   return bytes.includes('"') ? `'${bytes.replace(/'/g, "\\'")}'` : `"${bytes}"`;

@@ -1,5 +1,6 @@
 /** From clang's types to the types that the definitions have. */
 import {
+  alignmentOf,
   commentOf,
   type Declarations,
   type EnumNode,
@@ -23,6 +24,8 @@ const BUILTIN: Readonly<Record<string, Type>> = {
   ...scalars('u64', 'unsigned long', 'unsigned long'),
   ...scalars('s64', 'long', 'long'),
   ...scalars('u8', '_Bool', 'bool: 0 or 1'),
+  // Some headers leave it to their users to include <stddef.h>.
+  ...scalars('u64', 'size_t', 'size_t'),
   char: { kind: 'char' },
 };
 
@@ -43,10 +46,15 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 /** Types of a source, resolved when they are asked for, each once. */
 export class Types {
   readonly #declared: Declarations;
+  readonly #packs: ReadonlyMap<RecordNode, number>;
   readonly #records = new Map<RecordNode, Struct | Refusal>();
+  /** What holds for the struct that is being converted, and so for those without a name within it. */
+  #pack: number | undefined;
 
-  constructor(declared: Declarations) {
+  /** @param packs what `#pragma pack` comes to, for the structs with names that are under one */
+  constructor(declared: Declarations, packs: ReadonlyMap<RecordNode, number> = new Map()) {
     this.#declared = declared;
+    this.#packs = packs;
   }
 
   /** A struct with a name. @throws Refusal */
@@ -72,21 +80,40 @@ export class Types {
     const { file, line, endLine, comment } = node;
     const { doc, fields } = fieldDocs(docOf(comment, file));
     const packed = hasAttribute(node.node, 'PackedAttr');
-    const members = node.fields.map((field, i) => {
-      const last = i === node.fields.length - 1 || node.node.tagUsed === 'union';
-      return this.#member(field, last, fields);
-    });
-    const kind = node.node.tagUsed === 'union' ? 'union' : 'struct';
-    return { kind, name, c, file, line, endLine, packed, members, doc };
+    const align = alignmentOf(node.node);
+    const pack = hasPragma(node) ? (this.#packs.get(node) ?? this.#pack) : undefined;
+    const outer = this.#pack;
+    this.#pack = pack;
+    try {
+      const members = node.fields.map((field, i) => {
+        const last = i === node.fields.length - 1 || node.node.tagUsed === 'union';
+        return this.#member(field, { last, isPacked: packed || pack !== undefined }, fields);
+      });
+      const kind = node.node.tagUsed === 'union' ? 'union' : 'struct';
+      return { kind, name, c, file, line, endLine, packed, pack, align, members, doc };
+    } finally {
+      this.#pack = outer;
+    }
   }
 
-  #member(field: FieldNode, last: boolean, docs: ReadonlyMap<string, string>): Member {
+  #member(
+    field: FieldNode,
+    { last, isPacked }: { last: boolean; isPacked: boolean },
+    docs: ReadonlyMap<string, string>,
+  ): Member {
     const { node, file, line } = field;
     const name = node.name ?? '';
     if (node.isBitfield) throw new Refusal('bit-field', name);
     const type = this.type(node.type?.qualType ?? '', field.unnamed, name, last);
     const own = docOf(commentOf(node), file)?.replace(/^@\w+:\s*/, '');
-    return { name, type, file, line, doc: own ?? docs.get(name) };
+    const align = alignmentOf(node) ?? (isPacked ? undefined : this.#aliasAlignment(node));
+    return { name, type, align, file, line, doc: own ?? docs.get(name) };
+  }
+
+  /** What a typedef asks for, such as __aligned_u64; i386 would not align it so of itself. */
+  #aliasAlignment({ type }: FieldNode['node']): number | undefined {
+    const alias = this.#declared.typedefs.get(arrays(type?.qualType ?? '').base);
+    return alias && alignmentOf(alias.node);
   }
 
   /**
@@ -133,7 +160,11 @@ export class Types {
     if (listed) return enumType(listed, base.slice('enum '.length));
     const alias = this.#declared.typedefs.get(base);
     if (alias?.unnamed) return this.#unnamed(alias.unnamed, base, base);
-    if (!alias) throw new Refusal('a type that is not declared', `${where}: ${base}`);
+    if (!alias) {
+      const isName = /^((struct|union|enum) )?\w+$/.test(base);
+      const reason = isName ? 'a type that is not declared' : 'a type that there is not here';
+      throw new Refusal(reason, `${where}: ${base}`);
+    }
     const type = this.type(alias.node.type?.qualType ?? '', undefined, where);
     return withRemark(type, base);
   }
@@ -154,6 +185,11 @@ export class Types {
     if (name === '') return { kind: 'record', record: this.#convert(node, '', '') };
     return { kind: 'record', record: this.struct(node, name, c) };
   }
+}
+
+/** Whether a struct is under `#pragma pack`. */
+export function hasPragma({ node }: RecordNode): boolean {
+  return hasAttribute(node, 'MaxFieldAlignmentAttr');
 }
 
 /** `char[4][16]` taken apart: the element and the lengths; 0 where there is none. */

@@ -15,6 +15,11 @@ export function lintCompatibility(surface: Surface, old: Description): void {
   const now = describe(surface.uapi);
   for (const ioctl of old.ioctls) compareIoctl(surface, ioctl, now);
   for (const struct of old.structs) compareStruct(surface, struct, now);
+  for (const name of old.devices ?? []) {
+    if (now.devices?.includes(name)) continue;
+    const problem = 'it is gone: ENOENT for old programs';
+    surface.report('compat-removed', {}, `/dev/${name}`, problem, 'keep its name');
+  }
   for (const [name, value] of Object.entries(old.constants)) {
     const item = surface.constants.find((constant) => constant.name === name);
     const is = now.constants[name];

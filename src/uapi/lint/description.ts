@@ -41,6 +41,8 @@ export interface Description {
   /** Numbers as text, in decimal. */
   readonly constants: Readonly<Record<string, string>>;
   readonly ioctls: readonly IoctlDescription[];
+  /** The nodes, without `/dev/`. */
+  readonly devices?: readonly string[];
 }
 
 export function describe(uapi: Uapi): Description {
@@ -72,6 +74,7 @@ export function describe(uapi: Uapi): Description {
       argument: def.arg?.name ?? null,
       extensible: device?.extensible ?? false,
     })),
+    devices: uapi.devices.map(({ name }) => name),
   };
 }
 

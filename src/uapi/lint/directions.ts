@@ -39,14 +39,17 @@ function lintArgument(surface: Surface, one: LintedIoctl, type: StructType): voi
   const outs = fields.filter(({ direction }) => direction?.out).map(({ name }) => name);
   const report = (rule: Parameters<Surface['report']>[0], problem: string, remedy: string) =>
     surface.report(rule, one, def.name, problem, remedy);
-  if (writes(def) && !reads(def) && outs.length > 0) {
+  // What another request gets or sets is said of the field, too.
+  const others = surface.structs.find((struct) => struct.type === type)?.users ?? [];
+  const users = [def, ...others];
+  if (writes(def) && !users.some(reads) && outs.length > 0) {
     report(
       'direction-out-lost',
       `${outs.join(', ')}: documented as out, but _IOW copies nothing out`,
       'make it `iowr`',
     );
   }
-  if (reads(def) && !writes(def) && ins.length > 0) {
+  if (reads(def) && !users.some(writes) && ins.length > 0) {
     report(
       'direction-in-lost',
       `${ins.join(', ')}: documented as in, but _IOR copies nothing in`,

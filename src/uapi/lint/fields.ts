@@ -17,7 +17,7 @@ const FIXED = /^_*([us](8|16|32|64)|[bl]e(16|32|64)|u?int(8|16|32|64)_t)(: big-e
 const VARIABLE =
   /\*|pointer|^(unsigned |signed )?long( int)?$|^u?long$|^s?size_t$|^u?intptr_t$|^(off|time|loff|dev|clock)_t$/;
 const COUNT =
-  /^(n|num|nr|count|len|length|size|entries|nents|n_\w+|num_\w+|nr_\w+)$|_(count|len|length|size|entries|nents|num|nr)$/;
+  /^(n|num|nr|count|len|length|size|entries|nents|n_\w+|num_\w+|nr_\w+|count_\w+)$|_(count|len|length|size|entries|nents|num|nr)$/;
 const POINTER = /(^|_)(ptr|pointer|uptr|userptr|usrptr)$/;
 
 export function lintFields(surface: Surface): void {
@@ -27,7 +27,7 @@ export function lintFields(surface: Surface): void {
       const doc = surface.docOf(struct.type, field);
       lintType(surface, struct, field);
       lintPointer(surface, struct, field, doc);
-      lintDescriptor(surface, struct, field);
+      lintDescriptor(surface, struct, field, doc);
       lintArray(surface, struct, field, doc);
       lintDocumentation(surface, struct, field, doc);
     }
@@ -79,11 +79,19 @@ function lintPointer(surface: Surface, struct: LintedStruct, field: Field, doc: 
   );
 }
 
-function lintDescriptor(surface: Surface, struct: LintedStruct, field: Field): void {
-  const { name } = elementOf(field.type);
-  if (elementOf(field.type).kind !== 'integer') return;
-  if (/(^|_)(fds?\d?|memfd)$/.test(field.name) && name !== '__s32') {
-    const problem = `a descriptor in ${name}: −1, for none, cannot be said`;
+/** That a descriptor need not be given. */
+const OPTIONAL = /[-−]1\b|\b(none|optional(ly)?|if any|if there is one|or no)\b/i;
+
+function lintDescriptor(surface: Surface, struct: LintedStruct, field: Field, doc: string): void {
+  const { name, kind, size } = elementOf(field.type);
+  if (kind !== 'integer') return;
+  const isDescriptor = /(^|_)(fds?\d?|memfd)$/.test(field.name) && name !== '__s32';
+  // Where there always is one, any 32 bits will do.
+  if (isDescriptor && (size !== 4 || OPTIONAL.test(doc))) {
+    const problem =
+      size === 4
+        ? `a descriptor that may be absent in ${name}: −1, for none, cannot be said`
+        : `a descriptor in ${name}: they are ints`;
     surface.reportField('fd-type', struct, field.name, problem, 'use `s32`, with −1 for none');
   }
   if (/(^|_)handles?$/.test(field.name) && name !== '__u32') {
@@ -107,8 +115,8 @@ function lintArray(surface: Surface, struct: LintedStruct, field: Field, doc: st
       'add a field `count: u32`, and check it for overflows',
     );
   }
-  if (field.type.kind === 'flexible' && struct.users.length > 0) {
-    const problem = `the request number tells ${type.size} bytes, without the array: a driver has to copy twice, and no field can follow`;
+  if (field.type.kind === 'flexible' && struct.users.length > 0 && struct.device?.extensible) {
+    const problem = `its device is \`extensible\`, but a field that is added at the end would lie where programs of today have the array, behind byte ${type.size}`;
     surface.reportField(
       'array-flexible',
       struct,

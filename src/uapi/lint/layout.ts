@@ -1,5 +1,5 @@
 /** Where compilers put fields: holes, tails, and what other machines make of the same struct. */
-import type { CType, Field, StructType } from '../../../ioctl/index.js';
+import { type CType, type Field, memberAlign, type StructType } from '../../../ioctl/index.js';
 import type { LintedStruct, Surface } from './surface.js';
 import { elementOf, isArray, isStruct } from './surface.js';
 
@@ -31,12 +31,12 @@ const natural = (type: CType): number =>
 /** The same struct where nothing is aligned to more than `max` bytes. */
 export function placeFor(type: StructType, max: number): Placed {
   const offsets: number[] = [];
-  let align = 1;
+  let align = type.aligned;
   let end = 0;
   let size = 0;
-  for (const { type: of } of type.members) {
-    const member = shapeFor(of, max);
-    const to = type.packed ? 1 : member.align;
+  for (const field of type.members) {
+    const member = shapeFor(field.type, max);
+    const to = memberAlign(member.align, field, type);
     const offset = type.kind === 'union' ? 0 : roundUp(end, to);
     offsets.push(offset);
     end = offset + member.size;
@@ -90,10 +90,10 @@ const bytes = (n: number) => (n === 1 ? '1 byte' : `${n} bytes`);
 
 export function lintLayout(surface: Surface): void {
   for (const struct of surface.structs) {
-    if (lintPacking(surface, struct)) continue;
+    const packed = lintPacking(surface, struct);
     const holes = holesOf(struct.type);
     for (const hole of holes) reportHole(surface, struct, hole);
-    if (holes.length === 0 && struct.type.size % 4 !== 0 && struct.users.length > 0) {
+    if (!packed && holes.length === 0 && struct.type.size % 4 !== 0 && struct.users.length > 0) {
       surface.report(
         'size-oabi',
         struct,
@@ -105,13 +105,13 @@ export function lintLayout(surface: Surface): void {
   }
 }
 
-/** Whether the struct is packed: then there are no holes to look for. */
+/** Whether the struct is packed: then there are no holes but those that alignments ask for. */
 function lintPacking(surface: Surface, struct: LintedStruct): boolean {
   const { type } = struct;
-  if (!type.packed) return false;
+  if (type.pack >= 8) return false;
   const misaligned = type.members.find((member) => member.offset % natural(member.type) !== 0);
   if (misaligned) {
-    const problem = `at byte ${misaligned.offset}, which is no multiple of ${natural(misaligned.type)}: compilers read it byte by byte, and a program that takes its address may get a fault`;
+    const problem = `at byte ${misaligned.offset}, which is no multiple of ${natural(misaligned.type)}: compilers read it in pieces, and a program that takes its address may get a fault`;
     const remedy =
       'order the fields by size, or put reserved fields before it, and leave out "packed"';
     surface.reportField('align-natural', struct, nameOf(misaligned), problem, remedy);
@@ -120,7 +120,7 @@ function lintPacking(surface: Surface, struct: LintedStruct): boolean {
   const aligned = roundUp(type.size, natural(type));
   const problem =
     aligned === type.size
-      ? 'it is packed, with every field where it would be anyway: compilers then read it byte by byte'
+      ? `it is packed, with every field where it would be anyway${type.align === 1 ? ': compilers then read it byte by byte' : ''}`
       : `it is packed, which hides that ${bytes(aligned - type.size)} are missing at its end: in an array its fields are not aligned`;
   const remedy = 'say the padding by reserved fields, and leave out "packed"';
   surface.report('packed', struct, struct.label, problem, remedy);

@@ -27,7 +27,10 @@ export function lintNames(surface: Surface): void {
       "begin each with the device's name",
     );
   }
-  for (const one of surface.ioctls) lintIoctlName(surface, one);
+  const withIoc = surface.ioctls.filter(({ def }) => def.name.includes('IOC')).length;
+  // Less than half of Linux's have it: what matters is that they go together.
+  const wantsIoc = withIoc > length / 2;
+  for (const one of surface.ioctls) lintIoctlName(surface, one, wantsIoc);
   if (prefix !== '') lintPrefix(surface, prefix);
   for (const struct of surface.structs) {
     if (struct.anonymous) continue;
@@ -69,7 +72,7 @@ export function commonPrefix(names: readonly string[]): string {
 
 const isIoc = (word: string) => word === 'IOC' || word === 'IOCTL';
 
-function lintIoctlName(surface: Surface, one: LintedIoctl): void {
+function lintIoctlName(surface: Surface, one: LintedIoctl, wantsIoc: boolean): void {
   const { def, doc } = one;
   if (!/^[A-Z][A-Z0-9_]*$/.test(def.name)) {
     surface.report(
@@ -79,17 +82,17 @@ function lintIoctlName(surface: Surface, one: LintedIoctl): void {
       'a macro that is not in upper case',
       `call it ${def.name.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()}`,
     );
-  } else if (!def.name.includes('IOC')) {
+  } else if (wantsIoc && !def.name.includes('IOC')) {
     surface.report(
       'name-ioc',
       one,
       def.name,
-      'its name does not say that it is a request',
-      'put IOC or IOCTL behind the prefix: SCALER_IOC_SCALE',
+      'its name does not say that it is a request, as those of most others here do',
+      'put IOC or IOCTL behind the prefix, too: SCALER_IOC_SCALE',
     );
   }
   if (def.errors) lintErrors(surface, one, def.errors);
-  else if (def.dir !== _IOC_NONE && !/\bE[A-Z0-9]{3,}\b/.test(doc ?? '')) {
+  else if (def.dir !== _IOC_NONE && !namesErrno(doc ?? '')) {
     const remedy = "say each in the documentation, or `{ errors: ['EINVAL'] }`";
     surface.report(
       'errors-missing',
@@ -99,6 +102,10 @@ function lintIoctlName(surface: Surface, one: LintedIoctl): void {
       remedy,
     );
   }
+}
+
+function namesErrno(text: string): boolean {
+  return (text.match(/\bE[A-Z0-9]+\b/g) ?? []).some((word) => word in Errno);
 }
 
 function lintErrors(surface: Surface, one: LintedIoctl, errors: readonly string[]): void {

@@ -136,9 +136,13 @@ function lintType(surface: Surface, type: string, group: readonly LintedIoctl[])
     surface.report(rule, first, subject, problem, remedy);
     return;
   }
-  const owners = rangesOf(type)
-    .filter((range) => numbers.some((nr) => nr >= range.first && nr <= range.last))
-    .filter(({ owner }) => !isOwn(owner, surface.uapi.file))
+  const ranges = rangesOf(type);
+  const holds = ({ first: from, last }: Range, nr: number) => nr >= from && nr <= last;
+  const own = ranges.filter(({ owner }) => isOwn(owner, surface.uapi.file));
+  // What is in the list has been agreed upon, whoever else is there.
+  if (numbers.every((nr) => own.some((range) => holds(range, nr)))) return;
+  const owners = ranges
+    .filter((range) => !own.includes(range) && numbers.some((nr) => holds(range, nr)))
     .map(({ first: from, last, owner }) => `${hex(from)}-${hex(last)} ${owner}`);
   if (owners.length === 0) return;
   const shown = owners.slice(0, 4).join('; ') + (owners.length > 4 ? '; …' : '');

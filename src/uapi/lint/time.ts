@@ -22,7 +22,7 @@ function lintField(surface: Surface, struct: LintedStruct, field: Field): void {
   const doc = surface.docOf(struct.type, field);
   if (element.size < 8) {
     const problem = isTimeout
-      ? `${element.size * 8} bits are not enough for a time that is absolute`
+      ? `${element.size * 8} bits are not enough for a time that is absolute, and a relative one begins anew each time that a signal interrupts the call`
       : `a time in ${element.size * 8} bits: nanoseconds overflow in seconds, and seconds in 2038 or 2106`;
     const remedy = 'use `u64`, in nanoseconds of CLOCK_MONOTONIC';
     surface.reportField('time-32bit', struct, field.name, problem, remedy);
@@ -39,8 +39,9 @@ function lintClock(
 ): void {
   const clock = /\bCLOCK_[A-Z_]+|\bclock\b/.exec(doc)?.[0];
   const inward = struct.users.some(writes);
-  if (isTimeout && inward && (/\brelative\b/i.test(doc) || !(clock || /\babsolute\b/i.test(doc)))) {
-    const problem = /\brelative\b/i.test(doc)
+  const isRelative = /\b(relative|from now)\b/i.test(doc);
+  if (isTimeout && inward && (isRelative || !(clock || /\babsolute\b/i.test(doc)))) {
+    const problem = isRelative
       ? 'a relative timeout: it begins anew each time that a signal interrupts the call'
       : 'it is not said that it is absolute: a relative one begins anew with each signal';
     const remedy = 'let it be a point in time, in ns of CLOCK_MONOTONIC, and say so';

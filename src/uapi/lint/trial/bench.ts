@@ -38,7 +38,7 @@ export class Bench {
   readonly #remove: () => void;
   /** Calls that were made. */
   calls = 0;
-  /** Set when a handler did not answer: the process may have timers of it. */
+  /** Set when a handler did not answer: each further call would take as long. */
   stuck = false;
 
   /** @throws what the device's `probe` throws. */
@@ -91,8 +91,9 @@ export class Bench {
   /** Zeros, where the definition has no example. */
   #example(def: IoctlDef, setting: ExampleSetting): IoctlArg | number {
     const given = (this.#definition.examples as Record<string, unknown> | undefined)?.[def.name];
+    // The setting's own requests are not what is looked at: neither before this call, nor with the one before it.
+    this.#witness = new Witness();
     const init = typeof given === 'function' ? (given(setting) as unknown) : given;
-    // The setting's own requests are not what is looked at.
     this.#witness = new Witness();
     if (!def.arg) return typeof init === 'number' ? init : 0;
     return def.arg.create(init);

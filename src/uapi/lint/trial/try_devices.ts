@@ -14,15 +14,13 @@ export interface TrialOptions {
 export interface TrialSummary {
   /** ioctl(2) calls that were made. */
   calls: number;
-  /** A handler did not answer, and may go on for ever. */
-  stuck: boolean;
 }
 
 export async function tryDevices(
   surface: Surface,
   { deviceOptions, install }: TrialOptions = {},
 ): Promise<TrialSummary> {
-  const summary: TrialSummary = { calls: 0, stuck: false };
+  const summary: TrialSummary = { calls: 0 };
   for (const definition of surface.uapi.devices) {
     const options = deviceOptions?.(definition) ?? {};
     for (const one of surface.ioctls) {
@@ -47,7 +45,6 @@ export async function tryDevices(
         );
       } finally {
         summary.calls += bench?.calls ?? 0;
-        summary.stuck ||= bench?.stuck ?? false;
         bench?.close();
       }
     }
