@@ -262,7 +262,7 @@ export class Kernel {
 
   /** @internal Logs what a driver threw that is no errno: a mistake, but no reason to end anything. */
   bug(where: string, error: unknown): void {
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const detail = error instanceof Error ? stackOf(error) : String(error);
     this.printk(KERN_ERR, `BUG: ${where}: ${detail}`);
   }
 
@@ -362,4 +362,16 @@ export class Kernel {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Where this code lies, as stacks say it. */
+const HERE = new URL('.', import.meta.url);
+
+/** The stack of a mistake, down to where it left this code for somebody's driver; all of it if it is our own. */
+function stackOf(error: Error): string {
+  const lines = (error.stack ?? error.message).split('\n');
+  const isTheirs = (line: string) =>
+    /^ {4}at .*:\d+:\d+\)?$/.test(line) && !line.includes(HERE.pathname) && !/[( ]node:/.test(line);
+  const last = lines.findLastIndex(isTheirs);
+  return (last < 0 ? lines : lines.slice(0, last + 1)).join('\n');
 }

@@ -261,9 +261,9 @@ export class SystemError extends Error {
   readonly errno: number;
   readonly code: string;
   readonly syscall: string;
-  constructor(errno: number, syscall: string) {
+  constructor(errno: number, syscall: string, advice?: string) {
     const code = errnoName(errno);
-    super(`${code}: ${syscall}`);
+    super(advice ? `${code}: ${syscall}: ${advice}` : `${code}: ${syscall}`);
     this.name = 'SystemError';
     // As in Node's own errors, `errno` is the negative number.
     this.errno = -errno;

@@ -66,6 +66,42 @@ describe('run --device', () => {
     expect(stdout.trim().split('\n').sort()).toEqual(list.slice(1).sort());
   });
 
+  test('of several devices in a file each takes the options that it has', () => {
+    const path = file(
+      'both.ts',
+      `import { defineDevice } from 'dmabuf-shim';
+       const say = (of: object) => ({ probe: (_: unknown, o: object) => JSON.stringify(o), attributes: { all: (text: string) => text } });
+       export default [
+         defineDevice({ name: 'a', options: { x: 1, both: '' }, ...say({}) }),
+         defineDevice({ name: 'b', options: { y: 2, both: '' }, ...say({}) }),
+       ];`,
+    );
+    const cat = ['--', 'sh', '-c', 'cat /sys/class/misc/[ab]/all'];
+    expect(cli('run', '--device', `${path},x=3,both=z`, ...cat)).toMatchObject({
+      stdout: '{"x":3,"both":"z"}\n{"y":2,"both":"z"}\n',
+    });
+    const { status, stderr } = cli('run', '--device', `${path},z=1`, ...cat);
+    expect(stderr).toMatch(/a has no option z; there are: x, both/);
+    expect(status).toBe(2);
+  });
+
+  test('a mistake of a driver is told with where it was made, and no more of what led there', () => {
+    const path = file(
+      'wrong.ts',
+      `import { defineDevice } from 'dmabuf-shim';
+       const oops = () => { throw new Error('oops'); };
+       export default defineDevice({ name: 'wrong', read() { return oops(); } });`,
+    );
+    const { stderr } = cli('run', '--device', path, '--', 'cat', '/dev/wrong');
+    const [first, ...rest] = stderr.trim().split('\n');
+    expect(first).toMatch(/BUG: read: Error: oops$/);
+    expect(rest).toEqual([
+      expect.stringMatching(/^ {4}at oops \(.*wrong\.ts:2:\d+\)$/),
+      expect.stringMatching(/^ {4}at .*read \(.*wrong\.ts:3:\d+\)$/),
+      expect.stringMatching(/^cat: .*Input\/output error$/),
+    ]);
+  });
+
   test('what a file imports of the package is what runs', () => {
     file('helper.ts', `export { errno } from 'dmabuf-shim';`);
     const path = file(
@@ -82,6 +118,25 @@ describe('run --device', () => {
     ['a file that is not there', undefined, '', /nothing\.ts: no such file/],
     ['no TypeScript', 'export default {', '', /x\.ts:1: ParseError/],
     ['no device', 'export default { name: "x" };', '', /default export is not what defineDevice/],
+    ['no default export', 'export const x = 1;', '', /x\.ts: it has no default export/],
+    [
+      'no such import',
+      '\nimport "./nowhere.js";',
+      '',
+      /x\.ts: Cannot find module '.\/nowhere\.js'$/m,
+    ],
+    [
+      'no name',
+      'import { defineDevice } from "dmabuf-shim";\nexport default defineDevice({ name: undefined });',
+      '',
+      /x\.ts:2: "undefined" is no name below \/dev/,
+    ],
+    [
+      'an exception in probe',
+      'import { defineDevice } from "dmabuf-shim";\nconst probe = () => {\n  throw new Error("no luck"); };\nexport default defineDevice({ name: "x", probe });',
+      '',
+      /x\.ts:3: no luck/,
+    ],
     ['an exception', '\nthrow new Error("not today");', '', /x\.ts:2: not today/],
     ['an unknown option', says('x'), ',size=3', /says has no option size; there are: word, times/],
     ['no number', says('x'), ',times=many', /says: times is a number, as 1 is/],

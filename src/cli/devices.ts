@@ -23,6 +23,9 @@ export async function loadDevices(path: string): Promise<DeviceDefinition[]> {
   } catch (error) {
     throw new UsageError(explain(path, error));
   }
+  if (!('default' in exports)) {
+    throw new UsageError(`${path}: it has no default export: export default defineDevice({ … })`);
+  }
   const devices = [exports.default].flat();
   if (!devices.every(isDeviceDefinition)) {
     throw new UsageError(`${path}: its default export is not what defineDevice() gives`);
@@ -33,8 +36,11 @@ export async function loadDevices(path: string): Promise<DeviceDefinition[]> {
 /** In one line: where in the file, and what is wrong. */
 function explain(path: string, error: unknown): string {
   if (!(error instanceof Error)) return `${path}: ${error}`;
-  const place = /:(\d+):\d+\b/.exec(error.stack?.split(resolve(path))[1] ?? '');
-  return `${path}${place ? `:${place[1]}` : ''}: ${error.message.split('\n')[0]}`;
+  const message = error.message.split('\n', 1)[0]?.trim();
+  // Imports are made before the first line: where is not known, and what is in the message.
+  if ('code' in error && error.code === 'MODULE_NOT_FOUND') return `${path}: ${message}`;
+  const place = error.stack?.split(resolve(path)).find((text) => /^:\d+:\d+\b/.test(text));
+  return `${path}${place ? `:${place.split(':')[1]}` : ''}: ${message}`;
 }
 
 /** Devices that were added, until they are not to be watched any more. */
@@ -52,7 +58,9 @@ export async function addDevices(kernel: Kernel, specs: readonly string[]): Prom
     const definitions = await loadDevices(file.path);
     added.set(
       file,
-      definitions.map((definition) => add(kernel, definition, file)),
+      definitions.map((definition) =>
+        add(kernel, definition, shareOf(definition, definitions, file)),
+      ),
     );
   }
   const watchers: FileWatch[] = [];
@@ -78,8 +86,18 @@ function add(kernel: Kernel, definition: DeviceDefinition, file: DeviceFile): Re
   try {
     return kernel.addDevice(definition, optionsOf(definition, file));
   } catch (error) {
-    throw new UsageError(`${file.path}: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(explain(file.path, error));
   }
+}
+
+/** Of several devices in a file, each takes the options that it has; it refuses what none has. */
+function shareOf(
+  { options: own = {} }: DeviceDefinition,
+  all: readonly DeviceDefinition[],
+  { path, options }: DeviceFile,
+): DeviceFile {
+  const isOthers = (name: string) => all.some((other) => name in (other.options ?? {}));
+  return { path, options: options.filter(([name]) => name in own || !isOthers(name)) };
 }
 
 /** The line that says how it went. */

@@ -2,7 +2,7 @@
 import type { CType, View } from '../../ioctl/index.js';
 import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
 import { type DmaBuf, dmaBufGet, dmaBufPut } from '../drivers/dma-buf/dma-buf.js';
-import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
+import { type DmaFence, ktimeGet } from '../drivers/dma-buf/dma-fence.js';
 import { syncFileCreate, syncFileGetFence } from '../drivers/dma-buf/sync_file.js';
 import { errno } from '../errno.js';
 import type { File } from '../fs/file.js';
@@ -105,10 +105,12 @@ export class DeviceCallImpl implements DeviceCall {
     copyToUser(this.#mm, Number(address), data);
   }
 
-  async waitEvent(condition: () => boolean): Promise<void> {
+  async waitEvent(condition: () => boolean, deadline?: bigint): Promise<void> {
     while (!condition()) {
+      const left = deadline === undefined ? undefined : deadline - ktimeGet();
+      if (left !== undefined && left <= 0n) throw errno('ETIME');
       if (this.nonblocking) throw errno('EAGAIN');
-      await wokenOrAborted(this.#file.changed, this.signal);
+      await wokenOrAborted(this.#file.changed, this.signal, left);
       this.#assertAwaited();
     }
   }
@@ -147,7 +149,16 @@ export class DeviceCallImpl implements DeviceCall {
     } finally {
       this.#end(succeeded);
       this.#giveBack();
+      this.#tellEpoll();
     }
+  }
+
+  /**
+   * An epoll instance does not ask: it has to be told of what the call has taken away as well, such as the last
+   * event.
+   */
+  #tellEpoll(): void {
+    if (this.#file.companions.size > 0) this.#file.changed.wakeUp();
   }
 
   /**
@@ -176,15 +187,23 @@ export class DeviceCallImpl implements DeviceCall {
   }
 }
 
-function wokenOrAborted(queue: WaitQueue, signal: AbortSignal): Promise<void> {
+/** Longest wait of a timer, in milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+/** `left`: after so many nanoseconds in any case, or earlier if that is more than a timer can wait. */
+function wokenOrAborted(queue: WaitQueue, signal: AbortSignal, left?: bigint): Promise<void> {
   return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
     const wake = () => {
       queue.remove(wake);
       signal.removeEventListener('abort', wake);
+      clearTimeout(timer);
       resolve();
     };
     if (signal.aborted) return resolve();
     queue.add(wake);
     signal.addEventListener('abort', wake);
+    if (left === undefined) return;
+    timer = setTimeout(wake, Math.min(Math.ceil(Number(left) / 1e6), MAX_TIMER));
   });
 }

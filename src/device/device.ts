@@ -72,9 +72,10 @@ export interface DeviceCall {
   installFence(fence: DmaFence): number;
   /**
    * wait_event_interruptible(): until `condition` holds, which is looked at whenever `file.wake()` is called. EAGAIN with
-   * O_NONBLOCK; EINTR when nobody waits any more.
+   * O_NONBLOCK; EINTR when nobody waits any more. With a `deadline`, in ns of CLOCK_MONOTONIC as ktimeGet() gives it,
+   * wait_event_interruptible_hrtimeout(): ETIME when that has passed.
    */
-  waitEvent(condition: () => boolean): Promise<void>;
+  waitEvent(condition: () => boolean, deadline?: bigint): Promise<void>;
   /** Resolves when the caller has its answer: whether the call has succeeded. */
   readonly ended: Promise<boolean>;
   /** copy_from_user(): what a pointer in the argument points at. EFAULT. */
@@ -131,7 +132,10 @@ export interface DeviceDefinition<
   readonly events?: E;
   /** Files below /sys/class/CLASS/NAME, by name; `power/wakeup` is one in a directory. */
   readonly attributes?: Readonly<Record<string, DeviceAttribute<D>>>;
-  /** Called once, when the device is registered. */
+  /**
+   * Called once, when the device is registered. It stands before what uses `file.device`, as `open` before what uses
+   * `file.state`: types are inferred in the order of the text.
+   */
   probe?(kernel: Kernel, options: OptionValues<O>): D;
   /** Called once, when the device is removed and its last file closed, or its kernel is. */
   remove?(device: D): void;
@@ -181,7 +185,7 @@ export function isDeviceDefinition(value: unknown): value is DeviceDefinition {
 }
 
 function check({ name, ioctls = {}, ioctl }: DeviceDefinition): void {
-  if (!/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
+  if (typeof name !== 'string' || !/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
     throw new TypeError(`"${name}" is no name below /dev`);
   const requests = new Map<number, string>();
   for (const { name: each, request } of Object.values(ioctls)) {
