@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cli, main } from './cli.js';
+import { needs } from './programs.js';
 
 let folder: string;
 beforeEach(() => {
@@ -53,6 +54,14 @@ describe('run --device', () => {
     });
     const other = cli('run', `--device=${path},word=ho,times=3,loud`, ...program);
     expect(other.stdout).toBe('HOHOHO\nHOHOHO\n');
+  });
+
+  test('what can be read has no place in it to read at', (context) => {
+    needs(['python3', 'python3'])(context);
+    const path = file('says.ts', says('hello'));
+    const script = 'import os; os.pread(os.open("/dev/says", os.O_RDONLY), 1, 0)';
+    const { stderr } = cli('run', '--device', path, '--', 'python3', '-c', script);
+    expect(stderr).toMatch(/\[Errno 29\] Illegal seek/);
   });
 
   test('several devices, from several files, or from one', () => {

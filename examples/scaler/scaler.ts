@@ -104,6 +104,7 @@ export default defineDevice({
         reads: [source],
         writes: [destination],
         after,
+        call,
         async run(memory) {
           await new Promise((resolve) => setTimeout(resolve, delay));
           const pixels = memory.read(source, 0, bytesOf(src));

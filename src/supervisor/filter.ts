@@ -80,11 +80,9 @@ const ALWAYS = [
 ] as const;
 
 /** What ordinary programs do all the time: only on demand, or for a device that can be read or written. */
-const TRANSFERS = ['read', 'write', 'readv', 'writev'];
+const TRANSFERS = ['read', 'write', 'readv', 'writev', 'pread64', 'pwrite64'];
 export const EXACT_CALLS = [
   ...TRANSFERS,
-  'pread64',
-  'pwrite64',
   'preadv',
   'pwritev',
   'preadv2',
