@@ -1,5 +1,5 @@
 // What devices do with memory: figures for run.mjs.
-import { O_RDWR } from '../dist/ioctl/index.js';
+import { O_RDWR } from '../dist/ioctl/all.js';
 import {
   allocateScattered,
   Device,

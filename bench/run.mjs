@@ -14,7 +14,7 @@ import {
   dma_heap_allocation_data,
   O_CLOEXEC,
   O_RDWR,
-} from '../dist/ioctl/index.js';
+} from '../dist/ioctl/all.js';
 import { Kernel } from '../dist/src/index.js';
 import * as posix from '../dist/src/posix.js';
 import { dmaBenches } from './dma.mjs';

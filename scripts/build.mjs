@@ -28,7 +28,7 @@ await build({
     'src/uapi/load.ts',
     'src/cli/main.ts',
     'src/vitest.ts',
-    'ioctl/index.ts',
+    'ioctl/all.ts',
     'src/demo/camera.ts',
     'src/demo/filter.ts',
     'src/demo/display.ts',

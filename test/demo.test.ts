@@ -225,7 +225,7 @@ describe('a filter that fails', () => {
 describe('a filter that owes a frame', () => {
   /** Passes the first frame on with a fence on it, and does something else then than to draw. */
   function debtor(name: string, then: string): string {
-    const [posix, ioctl] = ['dist/src/posix.js', 'dist/ioctl/index.js'].map((path) =>
+    const [posix, ioctl] = ['dist/src/posix.js', 'dist/ioctl/all.js'].map((path) =>
       pathToFileURL(join(root, path)),
     );
     const path = join(folder, `${name}.mjs`);

@@ -2,9 +2,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti } from 'jiti';
-import * as ioctl from '../../ioctl/index.js';
-import * as dmabufShim from '../index.js';
-import * as posix from '../posix.js';
 
 /**
  * `dmabuf-shim/load`: the exports of a module, in TypeScript or JavaScript, as it is now: loaded anew each time.
@@ -14,15 +11,17 @@ import * as posix from '../posix.js';
 export async function loadModule<T = Record<string, unknown>>(path: string | URL): Promise<T> {
   const file =
     path instanceof URL || path.startsWith('file:') ? fileURLToPath(path) : resolve(path);
+  // Imported here, they are the package's own entries, and cost nothing where no file is loaded.
+  const virtualModules = {
+    'dmabuf-shim': await import('../index.js'),
+    'dmabuf-shim/ioctl': await import('../../ioctl/all.js'),
+    'dmabuf-shim/posix': await import('../posix.js'),
+  };
   const jiti = createJiti(pathToFileURL(file).href, {
     moduleCache: false,
     fsCache: false,
     interopDefault: false,
-    virtualModules: {
-      'dmabuf-shim': dmabufShim,
-      'dmabuf-shim/ioctl': ioctl,
-      'dmabuf-shim/posix': posix,
-    },
+    virtualModules,
   });
   return await jiti.import<T>(file);
 }

@@ -143,7 +143,7 @@ export type scaler_job = View<typeof scaler_job>;
           noEmit: true,
           rootDir: '/',
           typeRoots: [join(root, 'node_modules/@types')],
-          paths: { 'dmabuf-shim/ioctl': [join(root, 'ioctl/index.ts')] },
+          paths: { 'dmabuf-shim/ioctl': [join(root, 'ioctl/all.ts')] },
         },
         include: [],
         files: ['strict.mts'],
