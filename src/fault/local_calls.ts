@@ -1,5 +1,4 @@
 /** Faults in the calls of this process: `kernel.sys`. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ErrnoError } from '../errno.js';
 import type { File } from '../fs/file.js';
 import { Wait } from '../fs/wait_queue.js';
@@ -20,6 +19,8 @@ function judge(task: Task, call: string, { file, request }: LocalTarget): Verdic
   const ioctl = request === undefined ? undefined : ioctlOf(file, request >>> 0);
   return faults.judge(task, { call, file, ioctl });
 }
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 

@@ -121,7 +121,7 @@ export function strndupUser(
     const chunk = bytes.subarray(have, Math.min(bytes.length, have + room));
     const n = memory.readSome(address + have, chunk);
     const end = chunk.subarray(0, n).indexOf(0);
-    if (end >= 0) return utf8.decode(bytes.subarray(0, have + end));
+    if (end >= 0) return Buffer.from(bytes.buffer, 0, have + end).toString();
     if (n < chunk.length) throw errno('EFAULT');
     have += n;
     if (have === max) throw errno(tooLong);
@@ -132,5 +132,3 @@ export function strndupUser(
     }
   }
 }
-
-const utf8 = new TextDecoder();
