@@ -1,5 +1,5 @@
 /** The command line, as a shell sees it. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -152,6 +152,29 @@ describe('run', () => {
       expect(output.match(/caught/g)).toHaveLength(1);
       expect((await exit)[0]).toBe(3);
     });
+  });
+});
+
+describe('a command whose output cannot be written', () => {
+  test('says so in a line', () => {
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `${process.execPath} ${main} ls >/dev/full`],
+      {
+        encoding: 'utf8',
+      },
+    );
+    expect(stderr).toBe('dmabuf-shim ls: cannot write: ENOSPC: no space left on device, write\n');
+    expect(status).toBe(1);
+  });
+
+  test('ends as others do when nobody reads it', async () => {
+    const child = spawn(process.execPath, [main, 'ls']);
+    child.stdout.destroy();
+    let stderr = '';
+    for await (const chunk of child.stderr) stderr += chunk;
+    expect(stderr).toBe('');
+    expect(child.exitCode ?? (await once(child, 'exit'))[0]).toBe(141);
   });
 });
 

@@ -166,6 +166,11 @@ describe('run --device', () => {
     });
   });
 
+  test('a folder is no file', () => {
+    const { status, stderr } = cli('run', '--device', folder, '--', 'true');
+    expect([status, stderr]).toEqual([2, `dmabuf-shim run: ${folder}: no such file\n`]);
+  });
+
   test('the name of a device that there is already is refused', () => {
     const path = file('x.ts', says('x', 'udmabuf'));
     const { status, stderr } = cli('run', '--device', path, '--', 'true');

@@ -1,5 +1,5 @@
 /** `run --device FILE[,NAME=VALUE...]`: devices that are declared in files, and their newer versions. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../device/device.js';
 import type { RegisteredDevice } from '../device/register.js';
@@ -15,7 +15,9 @@ interface DeviceFile {
 
 /** The devices of a file: its default export, one or several. @throws UsageError in one line. */
 export async function loadDevices(path: string): Promise<DeviceDefinition[]> {
-  if (!existsSync(path)) throw new UsageError(`${path}: no such file`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+    throw new UsageError(`${path}: no such file`);
+  }
   const { loadModule } = await import('../uapi/load.js');
   let exports: Record<string, unknown>;
   try {

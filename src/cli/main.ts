@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `dmabuf-shim SUBCOMMAND …`; a file each. */
+import { constants } from 'node:os';
 import { UsageError } from './usage.js';
 
 const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
@@ -42,6 +43,8 @@ async function main([name, ...args]: string[]): Promise<number> {
     process.stderr.write(`dmabuf-shim: ${what}\n\n${USAGE}`);
     return 2;
   }
+  // What `run` starts has standard output for itself.
+  if (name !== 'run') process.stdout.on('error', (error) => unwritable(`${name}`, error));
   try {
     const command = await load();
     return await command(args);
@@ -50,6 +53,13 @@ async function main([name, ...args]: string[]): Promise<number> {
     process.stderr.write(`dmabuf-shim ${name}: ${error.message}\n`);
     return 2;
   }
+}
+
+/** A reader that has left wants no more, nor to hear of it: the status is that of SIGPIPE, as of other programs. */
+function unwritable(name: string, error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
+  process.stderr.write(`dmabuf-shim ${name}: cannot write: ${error.message}\n`);
+  process.exit(1);
 }
 
 process.exitCode = await main(process.argv.slice(2));
