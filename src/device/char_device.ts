@@ -21,7 +21,7 @@ import { strndupUser } from '../mm/uaccess.js';
 import type { Task } from '../task.js';
 import { DeviceCallImpl } from './call.js';
 import { waitFor } from './completion.js';
-import type { DeviceCall, DeviceDefinition, DeviceFile } from './device.js';
+import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
 import { EventQueue } from './event_queue.js';
 import { noteFile } from './handle_table.js';
 
@@ -68,8 +68,7 @@ class OpenFile implements DeviceFile {
 
 const openFileOf = (file: File) => file.private_data as OpenFile;
 
-type Reply<T> = T | Promise<T>;
-type Handler = (file: OpenFile, arg: unknown, call: DeviceCall) => Reply<number | undefined>;
+type Handler = (file: OpenFile, arg: unknown, call: DeviceCall) => Result<number | undefined>;
 
 /** The operations of a device that has been probed. */
 export function deviceOperations(
@@ -224,7 +223,7 @@ function fitted(bytes: Uint8Array, size: number): Uint8Array {
 /** Has a handler do its work, now or later, and tells the caller of the result. */
 function serve<T>(
   call: DeviceCallImpl,
-  work: () => Reply<T>,
+  work: () => Result<T>,
   tell: (value: T) => number,
 ): number | Wait {
   const done = (value: T): number => {
@@ -234,7 +233,7 @@ function serve<T>(
     });
     return result;
   };
-  let reply: Reply<T>;
+  let reply: Result<T>;
   try {
     reply = work();
   } catch (error) {

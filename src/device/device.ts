@@ -26,7 +26,8 @@ export type OptionValues<O extends DeviceOptions> = {
 /** What a handler is given: the argument as a view; for an ioctl without a struct, the number itself. */
 export type HandlerArg<A extends CType | undefined> = A extends CType ? View<A> : number;
 
-type Result<T> = T | Promise<T>;
+/** What a handler gives, now or later. */
+export type Result<T> = T | Promise<T>;
 /** The result of a call; nothing is 0. */
 // biome-ignore lint/suspicious/noConfusingVoidType: `() => device.stop()` is a handler
 type Answer = Result<number | undefined | void>;

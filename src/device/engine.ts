@@ -33,6 +33,7 @@ import {
   DmaFault,
 } from '../mm/dma-mapping.js';
 import { forEachSgtableDmaSg, type SgTable } from '../mm/scatterlist.js';
+import type { ObservedJob } from '../observe/observer.js';
 import type { DeviceCall } from './device.js';
 
 /** What an engine is to do. */
@@ -145,15 +146,6 @@ class JobMemory implements EngineMemory {
 
 let jobs = 0;
 
-/** A job that was submitted. */
-interface Submitted {
-  readonly id: number;
-  readonly name: string;
-  readonly engine: string;
-  readonly fence: DmaFence;
-  readonly after: readonly DmaFence[];
-}
-
 /**
  * What a device works with: it takes jobs, does one after the other, and says by a fence when each is done.
  * Its `device` says what of memory it can reach ({@link DeviceInit}).
@@ -209,7 +201,7 @@ export class Engine {
         dmabuf.resv.addFence(fence, write ? DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ);
       });
     }
-    const submitted: Submitted = {
+    const submitted: ObservedJob = {
       id: ++jobs,
       name: job.name,
       engine: this.name,
@@ -228,7 +220,7 @@ export class Engine {
 
   /** Never rejects: what goes wrong is the fence's error. When the kernel is closed there is nothing to give back. */
   async #process(
-    submitted: Submitted,
+    submitted: ObservedJob,
     job: EngineJob,
     buffers: readonly JobBuffer[],
   ): Promise<void> {

@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { IoctlDef, IoctlTable, StructType } from '../../../ioctl/index.js';
 import { loadModule } from '../load.js';
+import { isIoctlTable, isStruct } from '../types.js';
 import { CompileError, compile, errorLines, errorsOf, type FrontEnd } from './clang.js';
 import { importHeader, importHeaders } from './convert.js';
 import { assertion, claims } from './layout.js';
@@ -173,13 +173,13 @@ interface Claimed {
 function claimsOf(header: Header, module: Record<string, unknown>): Claimed {
   const lines: string[] = [];
   const c = new Map(header.structs.map((struct) => [struct.name, struct.c]));
-  const types = Object.values(module).filter(isStructType);
+  const types = Object.values(module).filter(isStruct);
   for (const type of types) {
     const name = c.get(type.tag) ?? type.name;
     lines.push(assertion(claims(name, type), name));
   }
   const ioctls = Object.values(module)
-    .filter(isTable)
+    .filter(isIoctlTable)
     .flatMap((table) => Object.values(table));
   for (const { name, request } of ioctls)
     lines.push(equal(name, `${request}ull & 0xffffffff`, '(unsigned)'));
@@ -214,19 +214,6 @@ function quoted(text: string): string {
   const octal = (c: string) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`;
   const bytes = Buffer.from(text).toString('latin1');
   return `"${bytes.replace(/[^ -~]|["\\]/g, octal)}"`;
-}
-
-function isStructType(value: unknown): value is StructType {
-  return value instanceof Object && 'tag' in value && 'fields' in value;
-}
-
-function isTable(value: unknown): value is IoctlTable {
-  if (!(value instanceof Object) || Array.isArray(value)) return false;
-  const entries: unknown[] = Object.values(value);
-  return (
-    entries.length > 0 &&
-    entries.every((one): one is IoctlDef => one instanceof Object && 'request' in one)
-  );
 }
 
 /** Two lines for people. */

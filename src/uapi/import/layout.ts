@@ -23,6 +23,7 @@ import {
   union,
   VIEW_PROPERTIES,
 } from '../../../ioctl/index.js';
+import { isStruct } from '../types.js';
 import { type Member, Refusal, type Struct, type Type } from './model.js';
 
 const SCALAR_TYPES = { u8, s8, u16, s16, u32, s32, u64, s64, ptr };
@@ -102,10 +103,6 @@ export function optionsOf({ packed, pack, align }: Struct): StructOptions {
     ...(isPacked ? { packed: true } : pack && { pack }),
     ...(align && { align }),
   };
-}
-
-export function isStruct(type: CType): type is StructType {
-  return type.kind === 'struct' || type.kind === 'union';
 }
 
 /**

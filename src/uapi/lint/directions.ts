@@ -1,8 +1,8 @@
 /** Whether the direction of a request is that of what its argument is documented to carry. */
 import type { StructType } from '../../../ioctl/index.js';
+import { isStruct } from '../types.js';
 import {
   isReserved,
-  isStruct,
   type LintedIoctl,
   type LintedStruct,
   reads,

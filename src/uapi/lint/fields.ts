@@ -1,16 +1,8 @@
 /** The types of fields, and what their names and documentation say of them. */
 import type { CType, Field } from '../../../ioctl/index.js';
+import { elementOf, isArray, isStruct } from '../types.js';
 import type { RuleId } from './rules.js';
-import {
-  elementOf,
-  isArray,
-  isFlags,
-  isReserved,
-  isStruct,
-  type LintedStruct,
-  type Surface,
-  writes,
-} from './surface.js';
+import { isFlags, isReserved, type LintedStruct, type Surface, writes } from './surface.js';
 
 const FIXED = /^_*([us](8|16|32|64)|[bl]e(16|32|64)|u?int(8|16|32|64)_t)(: big-endian)?$/;
 /** Of another size on other machines. */

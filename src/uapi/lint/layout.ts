@@ -1,7 +1,7 @@
 /** Where compilers put fields: holes, tails, and what other machines make of the same struct. */
 import { type CType, type Field, memberAlign, type StructType } from '../../../ioctl/index.js';
+import { elementOf, isArray, isStruct } from '../types.js';
 import type { LintedStruct, Surface } from './surface.js';
-import { elementOf, isArray, isStruct } from './surface.js';
 
 /** i386 aligns 64 bits to 4 bytes only. */
 const I386_ALIGN = 4;

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import {
   _IOC_READ,
   _IOC_WRITE,
-  type ArrayType,
   type CType,
   type Field,
   type IoctlDef,
@@ -11,6 +10,7 @@ import {
 } from '../../../ioctl/index.js';
 import type { DeviceDefinition } from '../../device/device.js';
 import type { Uapi, UapiConstant, UapiIoctl, UapiStruct } from '../model.js';
+import { elementOf, isStruct } from '../types.js';
 import { type Finding, RULES, type RuleId } from './rules.js';
 
 type Item = Uapi['items'][number];
@@ -41,17 +41,6 @@ export interface Where {
   readonly item?: Item | undefined;
   readonly type?: StructType | undefined;
   readonly field?: string | undefined;
-}
-
-export const isStruct = (type: CType | undefined): type is StructType =>
-  type?.kind === 'struct' || type?.kind === 'union';
-
-export const isArray = (type: CType): type is ArrayType =>
-  type.kind === 'array' || type.kind === 'flexible';
-
-/** What arrays are made of in the end: `__u32` for `__u32[4][2]`. */
-export function elementOf(type: CType): CType {
-  return isArray(type) ? elementOf(type.element) : type;
 }
 
 /** Which way a field goes, as its documentation says. */

@@ -1,6 +1,7 @@
 /** Points in time and timeouts. */
 import type { Field } from '../../../ioctl/index.js';
-import { elementOf, type LintedStruct, type Surface, writes } from './surface.js';
+import { elementOf } from '../types.js';
+import { type LintedStruct, type Surface, writes } from './surface.js';
 
 /** When something happened, or is to happen: not how long it takes. */
 const POINT =

@@ -1,6 +1,7 @@
 /** The places in an argument where bits can be changed. */
 import type { CType, Field, StructType } from '../../../../ioctl/index.js';
-import { isArray, isReserved, isStruct, type Surface } from '../surface.js';
+import { isArray, isStruct } from '../../types.js';
+import { isReserved, type Surface } from '../surface.js';
 
 /** A field that is no struct, at its place in the whole argument. */
 export interface Leaf {

@@ -9,9 +9,10 @@ import {
   type IoctlDef,
   type IoctlTable,
 } from '../../../../ioctl/index.js';
+import { isStruct } from '../../types.js';
 import type { RuleId } from '../rules.js';
 import type { LintedIoctl, Surface } from '../surface.js';
-import { isFlags, isStruct, reads, writes } from '../surface.js';
+import { isFlags, reads, writes } from '../surface.js';
 import type { Answer, Bench, Passed } from './bench.js';
 import { type Leaf, leavesOf, unknownBits, unknownValues } from './leaves.js';
 
