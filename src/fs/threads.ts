@@ -11,9 +11,13 @@ export function statFields(tid: number): string[] | undefined {
   }
 }
 
+/** <linux/sched.h>: a thread that ends, and may have let go of its files while it is not a zombie yet. */
+const PF_EXITING = 0x4;
+
 /** Whether a thread runs still; one that has ended is shown until somebody has waited for it. */
 export function isRunning(tid: number): boolean {
-  return !/^[ZX]?$/.test(statFields(tid)?.[0] ?? '');
+  const [state = '', , , , , , flags] = statFields(tid) ?? [];
+  return !/^[ZX]?$/.test(state) && (Number(flags) & PF_EXITING) === 0;
 }
 
 /** All that are shown of a process; none if it is gone. */

@@ -15,13 +15,13 @@ export interface Held {
 
 /** The descriptors of the kernel's files that a process has; none if it is gone. */
 export function filesHeldBy(kernel: Kernel, pid: number): Held[] {
-  const held: Held[] = [];
   const tid = livingThread(pid);
-  for (const fd of descriptorsOf(tid)) {
+  const held = descriptorsOf(tid).flatMap((fd) => {
     const file = fileAt(kernel, tid, fd);
-    if (file) held.push({ fd, file });
-  }
-  return held;
+    return file ? [{ fd, file }] : [];
+  });
+  // It may have ended meanwhile, and shown but a part: then another thread shows all.
+  return isRunning(tid) || livingThread(pid) === tid ? held : filesHeldBy(kernel, pid);
 }
 
 /** The kernel's file behind a descriptor of a thread. */
