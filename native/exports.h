@@ -56,6 +56,7 @@
     X(watchFd)                                                                                     \
     /* signals.c */                                                                                \
     X(watchSignals)                                                                                \
+    X(renewSignals)                                                                                \
     X(raiseDefault)                                                                                \
     /* user_memory.c */                                                                            \
     X(processVmReadv)                                                                              \

@@ -13,6 +13,7 @@
 struct event {
     int signal, code;
     pid_t pid;
+    bool renewed;
 };
 
 static atomic_bool taken;
@@ -20,25 +21,49 @@ static atomic_int writer = -1;  /* the pipe's end of the handler */
 static atomic_int in_handlers;  /* threads that may still use it */
 static sigset_t watched;
 
-static void on_signal(int signal, siginfo_t *info, void *context) {
-    (void)context;
+static void tell(int signal, const siginfo_t *info, bool renewed) {
     int saved = errno;
     atomic_fetch_add(&in_handlers, 1);
     int fd = atomic_load(&writer);
-    struct event event = {signal, info->si_code, info->si_pid};
+    struct event event = {signal, info->si_code, info->si_pid, renewed};
     /* A full pipe means thousands of signals behind: one less does not matter. */
     if (fd >= 0 && write(fd, &event, sizeof event) < 0) errno = saved;
     atomic_fetch_sub(&in_handlers, 1);
     errno = saved;
 }
 
-static void restore_defaults(void) {
+static void on_signal(int signal, siginfo_t *info, void *context) {
+    (void)context;
+    tell(signal, info, false);
+}
+
+/*
+ * A handler of its own: the kernel chooses it when a thread takes the signal, so that one that was
+ * taken before the renewal is told as that however late its thread gets a processor.
+ */
+static void on_renewed(int signal, siginfo_t *info, void *context) {
+    (void)context;
+    tell(signal, info, true);
+}
+
+static struct sigaction action_of(void (*handler)(int, siginfo_t *, void *)) {
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigfillset(&action.sa_mask);
+    return action;
+}
+
+/* To ignore a signal first discards what no thread has taken yet. */
+static void replace_actions(const struct sigaction *action) {
     for (int number = 1; number < NSIG; number++) {
         if (sigismember(&watched, number) != 1) continue;
-        /* What another thread has yet to take came while it was watched: to ignore discards it. */
         signal(number, SIG_IGN);
-        signal(number, SIG_DFL);
+        sigaction(number, action, NULL);
     }
+}
+
+static void restore_defaults(void) {
+    const struct sigaction defaults = {.sa_handler = SIG_DFL};
+    replace_actions(&defaults);
     int fd = atomic_exchange(&writer, -1);
     while (atomic_load(&in_handlers)) sched_yield();
     if (fd >= 0) close(fd);
@@ -55,16 +80,17 @@ static void readable(struct watch *watch) {
     struct event event;
     while (!watch->closing && read(watch->fd, &event, sizeof event) == sizeof event) {
         napi_env env = watch->env;
+        napi_value renewed;
+        napi_get_boolean(env, event.renewed, &renewed);
         napi_value argv[] = {answer(env, event.signal), answer(env, event.code),
-                             answer(env, event.pid)};
-        watch_call(watch, 3, argv);
+                             answer(env, event.pid), renewed};
+        watch_call(watch, 4, argv);
     }
 }
 
 static int install(napi_env env, napi_value signals) {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction action = action_of(on_signal);
     uint32_t count;
-    sigfillset(&action.sa_mask);
     if (napi_get_array_length(env, signals, &count) != napi_ok) return EINVAL;
     for (uint32_t i = 0; i < count; i++) {
         napi_value element;
@@ -97,6 +123,13 @@ EXPORT(watchSignals) {
         close(ends[0]);
     }
     return watch;
+}
+
+EXPORT(renewSignals) {
+    (void)info;
+    struct sigaction action = action_of(on_renewed);
+    replace_actions(&action);
+    return answer(env, 0);
 }
 
 EXPORT(raiseDefault) {

@@ -203,13 +203,19 @@ export interface Native {
   // --- signals -----------------------------------------------------------------------------------
   /**
    * sigaction(SA_SIGINFO) for `signals`; calls back on the event loop with the signal, `si_code`
-   * (SI_USER is 0, SI_KERNEL, as a terminal's Ctrl-C has it, is 0x80) and the sender's pid. Closing
-   * the watch restores the default actions. At most one such watch a process: EBUSY is thrown.
+   * (SI_USER is 0, SI_KERNEL, as a terminal's Ctrl-C has it, is 0x80), the sender's pid, and whether
+   * it came after `renewSignals`. Closing the watch restores the default actions. At most one such
+   * watch a process: EBUSY is thrown.
    */
   watchSignals(
     signals: number[],
-    callback: (signal: number, code: number, pid: number) => void,
+    callback: (signal: number, code: number, pid: number, renewed: boolean) => void,
   ): FdWatch;
+  /**
+   * Divides the watched signals, exactly, into those that came before and those that come from now on.
+   * What no thread has taken yet is discarded; what one has, is told, as one that came before.
+   */
+  renewSignals(): void;
   /** Default action for `signal`, unblocked, then kill(getpid(), signal). */
   raiseDefault(signal: number): number;
 

@@ -1,7 +1,7 @@
 /** The command line, as a shell sees it. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
@@ -150,6 +150,33 @@ describe('run', () => {
         output += chunk;
       }
       expect(output.match(/caught/g)).toHaveLength(1);
+      expect((await exit)[0]).toBe(3);
+    });
+
+    test('nor does it end the wait for what the program leaves, however late we see both', async () => {
+      const program = join(folder, 'program.sh');
+      writeFileSync(
+        program,
+        `trap '(trap "" INT; sleep 0.5; echo left) & echo caught; exit 3' INT
+        echo run=$PPID
+        while :; do :; done`,
+      );
+      // A shell in between, as script stops when its child does.
+      const command = `trap : INT; ${process.execPath} ${main} run sh ${program}; exit $?`;
+      const terminal = spawn('script', ['-qfec', command, '/dev/null']);
+      const exit = once(terminal, 'exit');
+      let output = '';
+      let pid = 0;
+      for await (const chunk of terminal.stdout) {
+        output += chunk;
+        if (pid === 0 && output.includes('\n')) {
+          pid = Number(/run=(\d+)/.exec(output)?.[1]);
+          process.kill(pid, 'SIGSTOP');
+          terminal.stdin.write('\x03');
+        }
+        if (String(chunk).includes('caught')) setTimeout(() => process.kill(pid, 'SIGCONT'), 50);
+      }
+      expect(output).toContain('left');
       expect((await exit)[0]).toBe(3);
     });
   });

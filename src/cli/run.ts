@@ -133,7 +133,9 @@ const FORWARDED: NodeJS.Signals[] = [
 ];
 /** si_code of a signal that a process sent; the kernel itself, for a terminal, has a positive one. */
 const SI_USER = 0;
-/** A signal may reach us this much later than the program, in ms: threads here take it in their turn. */
+/** Ignored by default: no reason to end. */
+const { SIGWINCH } = constants.signals;
+/** Whoever signals the program's processes one by one may come to us this much later, in ms. */
 const LATE = 100;
 
 /**
@@ -146,13 +148,15 @@ async function finish(
   report: RunReport | undefined,
 ): Promise<number> {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
-  const signals = native.watchSignals(numbers, (signal, code) => {
-    // It ends us only if there is something left to wait for: the program may have ended of it already.
-    if (gone) late ??= setTimeout(() => setImmediate(stop, signal), LATE);
-    else if (code <= SI_USER) child.kill(signal);
+  const signals = native.watchSignals(numbers, (signal, code, _, gone) => {
+    if (!gone) {
+      if (code <= SI_USER) child.kill(signal);
+    } else if (signal !== SIGWINCH) {
+      // It ends us only if there is something left to wait for.
+      late ??= setTimeout(() => setImmediate(stop, signal), LATE);
+    }
   });
   signals.unref();
-  let gone = false;
   let late: NodeJS.Timeout | undefined;
   // Called after a look at what has happened meanwhile: we may have had no processor for as long as LATE.
   let stop: (signal: number) => void = () => {};
@@ -166,7 +170,9 @@ async function finish(
     });
     child.on('exit', (code, by) => resolve([code ?? 1, by]));
   });
-  gone = true;
+  // The terminal signals a whole group at once, before any of it can end: what ended the program, or
+  // made it end, has reached us too, and is not for what comes now.
+  native.renewSignals();
   // What it left running needs us still: without an answer their every open(2) would fail.
   const stoppedBy = await Promise.race([kernel.idle(), stopped]);
   clearTimeout(late);

@@ -397,7 +397,22 @@ describe('signals', () => {
       output += data;
     });
     expect((await once(child, 'close'))[1]).toBe('SIGUSR1');
-    expect(output.trim().split('\n')).toEqual(['EBUSY', 'ready', `[15,0,${process.pid}]`]);
+    expect(output.trim().split('\n')).toEqual(['EBUSY', 'ready', `[15,0,${process.pid},false]`]);
+  });
+
+  test('renewed, they are told apart from those before, and what nobody has taken is discarded', () => {
+    const script = `const native = require(${JSON.stringify(addon)});
+      let left = 2;
+      const watch = native.watchSignals([15, 10], (signal, code, pid, renewed) => {
+        console.log(signal, renewed);
+        if (--left === 0) watch.close();
+      });
+      process.kill(process.pid, 15);
+      native.renewSignals();
+      process.kill(process.pid, 10);`;
+    const { stdout, status } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    expect(stdout).toBe('15 false\n10 true\n');
+    expect(status).toBe(0);
   });
 
   test('raiseDefault ends the process as the signal would', () => {
