@@ -1,5 +1,5 @@
 /* Descriptors that tell of events: inotify, locks of open file descriptions, epoll, eventfd. */
-#include "napi_util.h"
+#include "notify.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>

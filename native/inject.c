@@ -7,13 +7,12 @@
  * SIGTRAP if that is blocked or ignored.
  */
 #include "inject_arch.h"
-#include "napi_util.h"
+#include "notify.h"
 #include "tracee.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 struct call {
@@ -37,13 +36,6 @@ static int64_t visible(int64_t result) {
     return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK ? -EINTR : result;
 }
 
-static int listener_ioctl(int listener, unsigned long request, void *argument) {
-    int result;
-    do result = ioctl(listener, request, argument);
-    while (result < 0 && errno == EINTR);
-    return result < 0 ? -errno : 0;
-}
-
 /* 0, -ESRCH when the notification has ended, or what is wrong with the listener. */
 static int still_waits(int listener, uint64_t id) {
     int error = listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
@@ -56,8 +48,8 @@ static int lend(int listener, uint64_t id, struct loan *loan) {
         struct seccomp_notif_addfd addfd = {.id = id,
                                             .srcfd = (uint32_t)loan->ours[loan->lent],
                                             .newfd_flags = O_CLOEXEC};
-        int fd = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
-        if (fd < 0) return -errno;
+        int fd = notif_addfd(listener, &addfd);
+        if (fd < 0) return fd;
         loan->theirs[loan->lent] = fd;
     }
     return 0;

@@ -111,9 +111,6 @@ static inline napi_value undefined(napi_env env) {
 int ioctl_arg(napi_env env, napi_value value, unsigned long request, void **argument,
               bool *has_bytes);
 
-/* notify.c: SECCOMP_IOCTL_NOTIF_RECV into `notif`, zeroed first; 0 or -errno. */
-int receive_notification(int listener, void *notif, size_t size);
-
 /* rouse.c: what was roused is not needed any more. */
 void rest(void);
 

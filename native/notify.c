@@ -4,10 +4,9 @@
  * The listener's ioctls take a mutex and may give EINTR before they have done anything: they are
  * made again, since no JavaScript could do better.
  */
-#include "napi_util.h"
+#include "notify.h"
 
-#include <linux/seccomp.h>
-#include <sys/ioctl.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,11 +14,20 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #endif
 
-static int listener_ioctl(int listener, unsigned long request, void *argument) {
+int listener_ioctl(int listener, unsigned long request, void *argument) {
     int result;
     do result = ioctl(listener, request, argument);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : result;
+}
+
+int notif_addfd(int listener, struct seccomp_notif_addfd *addfd) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, addfd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
 }
 
 /* The notification's id is the first field of struct seccomp_notif. */
@@ -93,6 +101,5 @@ EXPORT(notifAddfd) {
     uint64_t id;
     if (!id_arg(env, argv[1], &id)) return answer(env, -EINVAL);
     addfd.id = id;
-    return answer(env,
-                  listener_ioctl(int_arg(env, argv[0]), SECCOMP_IOCTL_NOTIF_ADDFD, &addfd));
+    return answer(env, notif_addfd(int_arg(env, argv[0]), &addfd));
 }

@@ -1,4 +1,5 @@
 /** Programs of many threads and processes, and programs that are killed or interrupted in their calls. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
@@ -26,6 +27,22 @@ describe.each(['heap', 'udmabuf'])('%s buffers, with nothing lost and nothing le
     });
     await expectNothingLeft(kernel);
   });
+});
+
+test('a signal that the supervisor gets in the middle of an answer changes nothing', async () => {
+  let signals = 0;
+  const count = () => signals++;
+  process.on('SIGUSR2', count);
+  const flood = spawn('sh', ['-c', `while kill -USR2 ${process.pid}; do :; done`]);
+  onTestFinished(async () => {
+    flood.kill();
+    await once(flood, 'exit');
+    process.off('SIGUSR2', count);
+  });
+  await once(flood, 'spawn');
+  const ended = await run({}, program('rounds'), ['heap', 'processes', '4', '500']);
+  expect(ended).toMatchObject({ status: 0, stdout: '0 failed, 0 new descriptors\n', stderr: '' });
+  expect(signals).toBeGreaterThan(100);
 });
 
 const descriptors = () => readdirSync('/proc/self/fd').length;

@@ -1,0 +1,22 @@
+/* The listener of a seccomp filter, for all who answer its notifications. */
+#ifndef DMABUF_SHIM_NOTIFY_H
+#define DMABUF_SHIM_NOTIFY_H
+
+#include "napi_util.h"
+
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+
+/* Made again after EINTR. What the ioctl answers, or a negative errno. */
+int listener_ioctl(int listener, unsigned long request, void *argument);
+
+/* One notification into `notif` (struct seccomp_notif, or longer), 0 or a negative errno. */
+int receive_notification(int listener, void *notif, size_t size);
+
+/*
+ * The descriptor that the caller has got, or a negative errno. No signal comes in between: with
+ * SECCOMP_ADDFD_FLAG_SEND Linux (seen on 6.18) has the interrupted call return 0 without one.
+ */
+int notif_addfd(int listener, struct seccomp_notif_addfd *addfd);
+
+#endif
