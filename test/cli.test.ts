@@ -140,7 +140,8 @@ describe('run', () => {
 
     test('Ctrl-C reaches the program once, and its answer counts', async () => {
       const program = `trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done`;
-      const command = `${process.execPath} ${main} run sh -c "${program}"`;
+      // exec: script starts $SHELL, and not every shell makes way for its last command by itself.
+      const command = `exec ${process.execPath} ${main} run sh -c "${program}"`;
       const terminal = spawn('script', ['-qfec', command, '/dev/null']);
       const exit = once(terminal, 'exit');
       let output = '';
