@@ -1,14 +1,17 @@
 // Builds dist/: declarations by tsc, JavaScript bundled by esbuild, since loading some fifty modules one
 // by one would take longer than starting the program that `dmabuf-shim run` is for.
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { compileAhead } from './code_cache.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(root);
 
+rmSync('dist', { recursive: true, force: true });
 const tsc = join(
   dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
   'bin/tsc',
@@ -21,30 +24,42 @@ try {
   process.exit(1); // tsc has said why.
 }
 
+const options = {
+  outdir: 'dist',
+  outbase: '.',
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  logLevel: 'warning',
+};
 await build({
+  ...options,
   entryPoints: [
     'src/index.ts',
     'src/posix.ts',
     'src/uapi/load.ts',
-    'src/cli/main.ts',
     'src/vitest.ts',
     'ioctl/all.ts',
     'src/demo/camera.ts',
     'src/demo/filter.ts',
     'src/demo/display.ts',
   ],
-  outdir: 'dist',
-  outbase: '.',
-  bundle: true,
+  format: 'esm',
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
-  packages: 'external',
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  // V8 reads all of it before the program starts. Names stay, for stack traces; --enable-source-maps has the rest.
-  minifySyntax: true,
-  minifyWhitespace: true,
-  sourcemap: true,
-  logLevel: 'warning',
 });
+// The command line is one file, and a small one that loads it: see src/cli/bundle.ts.
+await build({ ...options, entryPoints: ['src/cli/main.ts', 'src/cli/bundle.ts'], format: 'esm' });
+await build({
+  ...options,
+  entryPoints: { 'src/cli': 'src/cli/commands.ts' },
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+  define: { 'import.meta.url': 'importMetaUrl' },
+  banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
+  // No import(): what vm compiles has none.
+  supported: { 'dynamic-import': false },
+});
+compileAhead(root);

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileAhead } from './code_cache.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = dirname(process.execPath);
@@ -69,3 +70,4 @@ if (!(configured && nodeGyp('build').built)) {
     fail('building the native helper has failed (node-gyp said the above)');
   }
 }
+compileAhead(root);
