@@ -5,6 +5,7 @@ import {
   _IOC,
   _IOC_READ,
   _IOC_WRITE,
+  io,
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
@@ -435,5 +436,9 @@ describe('a definition', () => {
     expect(() => defineDevice({ name: 'x', ioctls: g.gadget_ioctls, ioctl })).toThrow(
       /GADGET_SUM has no handler/,
     );
+    for (const ioctls of [{ X_GO: 0x7801 }, { X_GO: io('x', 1) }] as never[])
+      expect(() => defineDevice({ name: 'x', ioctls, ioctl: { X_GO: () => 0 } as never })).toThrow(
+        'x: X_GO is no ioctl that ioctls() has made',
+      );
   });
 });

@@ -189,7 +189,9 @@ function check({ name, ioctls = {}, ioctl }: DeviceDefinition): void {
   if (typeof name !== 'string' || !/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
     throw new TypeError(`"${name}" is no name below /dev`);
   const requests = new Map<number, string>();
-  for (const { name: each, request } of Object.values(ioctls)) {
+  for (const [each, { name: named, request }] of Object.entries(ioctls)) {
+    // Files are run as they are: no compiler may have looked at them.
+    if (named !== each) throw new TypeError(`${name}: ${each} is no ioctl that ioctls() has made`);
     const other = requests.get(request);
     if (other) throw new TypeError(`${name}: ${other} and ${each} have the same number`);
     requests.set(request, each);
