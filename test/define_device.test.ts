@@ -1,7 +1,7 @@
 /** What the compiler, and defineDevice() itself, say of a declaration: types flow, mistakes do not pass. */
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { io, ioctls, iowr, s32, struct, u64, type View } from '../ioctl/index.js';
-import { defineDevice } from '../src/index.js';
+import { defineDevice, errno } from '../src/index.js';
 
 const job = struct('job', { id: u64, fd: s32 });
 const event = struct('event', { id: u64 });
@@ -63,6 +63,16 @@ describe('types', () => {
       defineDevice({ name: 'job', ioctls: table, ioctl: { ...handlers, JOB_IOC_MORE() {} } }),
     ).toThrow('job: no ioctl JOB_IOC_MORE');
   });
+});
+
+test('errnos are those of Linux’s that programs see', () => {
+  expect(errno('EREMOTEIO')).toMatchObject({ code: 'EREMOTEIO', errno: 121 });
+  // @ts-expect-error Windows has it
+  expect(() => errno('WSAEINTR')).toThrow(new TypeError('WSAEINTR is no errno of Linux’s'));
+  // @ts-expect-error only the kernel itself has it
+  expect(() => errno('ERESTARTSYS')).toThrow(TypeError);
+  // @ts-expect-error every object has that
+  expect(() => errno('constructor')).toThrow(TypeError);
 });
 
 test.each(['', '/dev/x', '../x', 'a//b', 'a b'])('"%s" is no name for a node', (name) => {

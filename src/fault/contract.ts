@@ -12,7 +12,7 @@
  * for those who are killed.
  */
 import type { IoctlDef } from '../../ioctl/index.js';
-import { Errno, type ErrnoName } from '../errno.js';
+import { type ErrnoName, isErrnoName } from '../errno.js';
 import type { File } from '../fs/file.js';
 
 /** "You have called this wrongly": a bad descriptor, address, argument, request or size. */
@@ -94,7 +94,7 @@ export function errorsOf({ call, ioctl, file, infallible }: Aim): readonly Errno
 }
 
 function mayBefall(name: string): name is ErrnoName {
-  return name in Errno && !ERRORS_OF_WRONG_PROGRAMS.has(name);
+  return isErrnoName(name) && !ERRORS_OF_WRONG_PROGRAMS.has(name);
 }
 
 /** The definition of a request in a file's own table: by its whole number, else by type and number. */

@@ -5,6 +5,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { IoctlDef } from '../../ioctl/ioctl.js';
 import type { StructType } from '../../ioctl/struct.js';
+import { Errno } from '../../src/index.js';
+
+/** Without what only the kernel itself uses. */
+const { ERESTARTSYS, ERESTARTNOHAND, ...errnos } = Errno;
 
 const root = new URL('../../', import.meta.url);
 const abiC = new URL('fixtures/abi/abi.c', root).pathname;
@@ -36,6 +40,18 @@ describe('the ABI', () => {
     execFileSync('gcc', ['-Wall', '-Werror', '-o', program, abiC]);
     const printed = lines(execFileSync(program, { encoding: 'utf8' }));
     expect(process.arch === 'x64' ? printed : printed.filter(portable)).toEqual(here);
+  });
+
+  it.skipIf(!have('gcc'))(`has every errno of <errno.h>, and no other${why('gcc')}`, () => {
+    const macros = execFileSync(
+      'gcc',
+      ['-dM', '-E', '-include', 'errno.h', '-x', 'c', '/dev/null'],
+      {
+        encoding: 'utf8',
+      },
+    );
+    const names = [...macros.matchAll(/^#define (E[A-Z0-9]+) /gm)].map(([, name]) => name);
+    expect(Object.keys(errnos).sort()).toEqual(names.sort());
   });
 
   const cross = 'aarch64-linux-gnu-gcc';
@@ -81,9 +97,9 @@ function assertion(line: string): string {
   return claims.map((claim) => `_Static_assert(${claim}, "${line}");`).join('\n');
 }
 
-/** Every line that abi.c should print, from what the modules of ioctl/ export. */
+/** Every line that abi.c should print, from what the modules of ioctl/ export, and the table of errnos. */
 async function describeEverything(): Promise<string[]> {
-  const found: string[] = [];
+  const found = Object.entries(errnos).flatMap(([name, value]) => describeConstant(name, value));
   for (const file of readdirSync(new URL('ioctl/', root))) {
     if (!file.endsWith('.ts') || ['index.ts', 'all.ts'].includes(file)) continue;
     const module: Record<string, unknown> = await import(new URL(`ioctl/${file}`, root).href);
