@@ -111,6 +111,28 @@ describe('run --device', () => {
     ]);
   });
 
+  test('a mistake of a driver outside of any call is told likewise, and ends nothing', () => {
+    const path = file(
+      'stray.ts',
+      `import { defineDevice } from 'dmabuf-shim';
+       export default defineDevice({ name: 'stray', read(_file, size) {
+         setTimeout(() => { throw new Error('in a timer'); }, 5);
+         void Promise.reject(new Error('forgotten'));
+         return new Uint8Array(0);
+       } });`,
+    );
+    const script = 'cat /dev/stray; sleep 0.1; cat /dev/stray; sleep 0.1; echo still here';
+    const { status, stdout, stderr } = cli('run', '--device', path, '--', 'sh', '-c', script);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'still here\n' });
+    const once = [
+      expect.stringMatching(/BUG: outside of any call: Error: forgotten$/),
+      expect.stringMatching(/^ {4}at .*read \(.*stray\.ts:4:\d+\)$/),
+      expect.stringMatching(/BUG: outside of any call: Error: in a timer$/),
+      expect.stringMatching(/^ {4}at .*stray\.ts:3:\d+\)$/),
+    ];
+    expect(stderr.trim().split('\n')).toEqual([...once, ...once]);
+  });
+
   test('what a file imports of the package is what runs', () => {
     file('helper.ts', `export { errno } from 'dmabuf-shim';`);
     const path = file(

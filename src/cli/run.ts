@@ -28,6 +28,22 @@ export async function run(args: string[]): Promise<number> {
   const [command, ...rest] = program;
   if (command === undefined) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
   using kernel = makeKernel(options);
+  const stopCatching = options.device ? catchStray(kernel) : undefined;
+  try {
+    return await runUnder(kernel, options, command, rest);
+  } catch (error) {
+    // A mistake of ours, not of a driver.
+    stopCatching?.();
+    throw error;
+  }
+}
+
+async function runUnder(
+  kernel: Kernel,
+  options: RunOptions,
+  command: string,
+  args: readonly string[],
+): Promise<number> {
   const devices = await addOwnDevices(kernel, options);
   const faultsLeft = await addFaults(kernel, options);
   const report = startReport(kernel, options, (text) => writeLine(2, text));
@@ -35,7 +51,7 @@ export async function run(args: string[]): Promise<number> {
   let child: ChildProcess;
   try {
     const stdio = 'inherit';
-    child = kernel.spawn(command, rest, { stdio, exact: options.exact ?? false });
+    child = kernel.spawn(command, args, { stdio, exact: options.exact ?? false });
   } catch (error) {
     if (!(error instanceof UnsupportedMachineError)) throw error;
     const { explain } = await import('./doctor.js');
@@ -60,6 +76,20 @@ async function addOwnDevices(kernel: Kernel, { device, watch }: RunOptions) {
   const devices = await addDevices(kernel, device);
   if (watch) await devices.watch((line) => writeLine(2, `dmabuf-shim run: ${line}`));
   return devices;
+}
+
+/**
+ * What a driver throws in a timer, and promises that it forgets, fail no call: they are told, and do not end those
+ * programs that are served. Timers may outlast the last program: who calls what this gives ends it, or the process.
+ */
+function catchStray(kernel: Kernel): () => void {
+  const tell = (error: unknown) => kernel.bug('outside of any call', error);
+  process.on('uncaughtException', tell);
+  process.on('unhandledRejection', tell);
+  return () => {
+    process.off('uncaughtException', tell);
+    process.off('unhandledRejection', tell);
+  };
 }
 
 /** Gives what says which were never injected. */
