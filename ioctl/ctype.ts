@@ -102,22 +102,13 @@ export class CView implements IoctlArg {
 
   /** Gives the views of a class the member `key`, of the given type, `at` bytes from the start. */
   static defineMember(view: CView, key: PropertyKey, type: CType, at: number, where: string): void {
-    const isPart = type.kind === 'struct' || type.kind === 'union' || type.kind === 'array';
-    // A part is a view itself: made once, so that `view.part === view.part`, as an lvalue in C.
-    const get =
-      isPart || type.kind === 'flexible'
-        ? function (this: CView): unknown {
-            this.#parts ??= new Map();
-            let part = this.#parts.get(key);
-            if (part === undefined) {
-              part = type.load(this.#memory, at);
-              this.#parts.set(key, part);
-            }
-            return part;
-          }
-        : function (this: CView): unknown {
-            return type.load(this.#memory, at);
-          };
+    const get = isPart(type)
+      ? function (this: CView): unknown {
+          return CView.#part(this, key, type, at);
+        }
+      : function (this: CView): unknown {
+          return type.load(this.#memory, at);
+        };
     Object.defineProperty(view, key, {
       enumerable: true,
       get,
@@ -126,6 +117,30 @@ export class CView implements IoctlArg {
       },
     });
   }
+
+  /** What a view has `at` bytes from its start: its `index`th element. */
+  static element(view: CView, index: number, type: CType, at: number): unknown {
+    return isPart(type) ? CView.#part(view, index, type, at) : type.load(view.#memory, at);
+  }
+
+  static setElement(view: CView, index: number, type: CType, at: number, value: unknown): void {
+    type.store(view.#memory, at, value, `${type.name}[${index}]`);
+  }
+
+  /** A part is a view itself: made once, so that `view.part === view.part`, as an lvalue in C. */
+  static #part(view: CView, key: PropertyKey, type: CType, at: number): unknown {
+    view.#parts ??= new Map();
+    let part = view.#parts.get(key);
+    if (part === undefined) {
+      part = type.load(view.#memory, at);
+      view.#parts.set(key, part);
+    }
+    return part;
+  }
+}
+
+function isPart({ kind }: CType): boolean {
+  return kind === 'struct' || kind === 'union' || kind === 'array' || kind === 'flexible';
 }
 
 /** Where Node's `util.inspect` looks; by its registered name, so that nothing is imported. */

@@ -1,10 +1,11 @@
 /** What strace would print: request numbers by name, structs by their fields. */
 
+import type { ArrayType } from './array.js';
 import { bytesAt, type CType, type IoctlArg } from './ctype.js';
 import { type FlagTable, formatFlags } from './flags.js';
 import { _IOC_DIR, _IOC_NR, _IOC_READ, _IOC_SIZE, _IOC_TYPE, _IOC_WRITE } from './ioc.js';
 import type { IoctlDef, IoctlTable } from './ioctl.js';
-import type { ArrayType, Field, StructType } from './struct.js';
+import type { Field, StructType } from './struct.js';
 
 /** The four parts of a request number. */
 export interface DecodedRequest {

@@ -10,10 +10,11 @@
  * before SETUP.
  */
 
+import { array } from './array.js';
 import { charArray, ptr, s32, u32, u64, type View } from './ctype.js';
 import { choice, flags } from './flags.js';
 import { io, ioctls, iow, iowr, requests } from './ioctl.js';
-import { array, doc, field, struct } from './struct.js';
+import { doc, field, struct } from './struct.js';
 
 export const DMA_IMPORTER_NAME_LEN = 32;
 

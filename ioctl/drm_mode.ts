@@ -3,6 +3,7 @@
  * their addresses, with the room that there is. The ioctls are in drm.ts, the constants in drm_mode_constants.ts.
  */
 
+import { array } from './array.js';
 import { charArray, ptr, s32, u8, u16, u32, u64, type View } from './ctype.js';
 import {
   DRM_MODE_ATOMIC_ALLOW_MODESET,
@@ -27,7 +28,7 @@ import {
   MODE_SIGNAL_FLAGS,
 } from './drm_mode_constants.js';
 import { flags } from './flags.js';
-import { anonymous, array, doc, field, struct, union } from './struct.js';
+import { anonymous, doc, field, struct, union } from './struct.js';
 
 const TYPE = flags({ DRM_MODE_TYPE_PREFERRED, DRM_MODE_TYPE_USERDEF, DRM_MODE_TYPE_DRIVER });
 

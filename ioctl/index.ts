@@ -1,3 +1,4 @@
+export * from './array.js';
 export * from './ctype.js';
 export * from './decode.js';
 export * from './dma_importer.js';

@@ -1,5 +1,5 @@
 /**
- * Structs, unions and arrays with the C ABI's layout, as typed views over bytes.
+ * Structs and unions with the C ABI's layout, as typed views over bytes.
  *
  *     export const dma_heap_allocation_data = struct('dma_heap_allocation_data', {
  *       len: u64, fd: u32, fd_flags: u32, heap_flags: u64,
@@ -109,23 +109,6 @@ export interface StructType<F extends Fields = Fields>
   view(bytes: Uint8Array, offset?: number): StructView<F>;
   /** @throws TypeError for a field that the struct does not have. */
   create(init?: StructInit<F>): StructView<F>;
-}
-
-/** An array in memory; indexing reads and writes the bytes themselves. */
-export interface ArrayView<V = unknown, P = V> extends IoctlArg, Iterable<V> {
-  readonly length: number;
-  [index: number]: V;
-  /** A copy as a plain array. */
-  toObject(): P[];
-}
-
-/** `T[n]` in C. */
-export interface ArrayType<E extends CType = CType>
-  extends CType<ArrayView<Value<E>, Plain<E>>, ArrayLike<Init<E>>, Plain<E>[]> {
-  readonly kind: 'array' | 'flexible';
-  readonly element: E;
-  view(bytes: Uint8Array, offset?: number): ArrayView<Value<E>, Plain<E>>;
-  create(init?: ArrayLike<Init<E>>): ArrayView<Value<E>, Plain<E>>;
 }
 
 /** Options of a struct or union. */
@@ -351,88 +334,6 @@ function flexibleTail(
       return value === undefined ? size : Math.max(size, tail.offset + inner.needs(value));
     },
   };
-}
-
-/** `element[n]`. Writing takes up to n elements; the rest becomes zero. */
-export function array<E extends CType>(element: E, n: number): ArrayType<E> {
-  class View extends CView {
-    readonly length = n;
-    constructor(bytes: Uint8Array, offset = 0) {
-      super(type, bytes, offset);
-      // An index past the end must not quietly become a property.
-      Object.preventExtensions(this);
-    }
-    *[Symbol.iterator](): Iterator<Value<E>> {
-      const self = view(this);
-      for (let i = 0; i < n; i++) yield self[i] as Value<E>;
-    }
-    toObject() {
-      return type.plain(view(this));
-    }
-    [inspect](_depth: number, options: object, print: (value: unknown, options: object) => string) {
-      return print(this.toObject(), options);
-    }
-  }
-  const view = (made: CView) => made as unknown as ArrayView<Value<E>, Plain<E>>;
-
-  const type: ArrayType<E> = {
-    kind: 'array',
-    name: `${element.name}[${n}]`,
-    size: n * element.size,
-    align: element.align,
-    element,
-    view: (bytes, offset = 0) => view(new View(bytes, offset)),
-    create(init) {
-      const bytes = new Uint8Array(type.size);
-      if (init) type.store(new DataView(bytes.buffer), 0, init, type.name);
-      return type.view(bytes);
-    },
-    load: (memory, at) => type.view(bytesAt(memory, at, type.size)),
-    store(memory, at, values, where) {
-      if (values.length > n) throw new RangeError(`${where}: ${values.length} elements in ${n}`);
-      const given = Array.from(values);
-      if (values instanceof CView) {
-        bytesAt(memory, at, values.bytes.length).set(values.bytes);
-        return;
-      }
-      bytesAt(memory, at, type.size).fill(0);
-      for (const [i, value] of given.entries()) {
-        element.store(memory, at + i * element.size, value, `${where}[${i}]`);
-      }
-    },
-    plain: (value) => Array.from(value, (v) => element.plain(v) as Plain<E>),
-  };
-  for (let i = 0; i < n; i++) {
-    CView.defineMember(View.prototype, i, element, i * element.size, `${element.name}[${i}]`);
-  }
-  return type;
-}
-
-/**
- * `element[]`, the last field of a struct: it counts 0 in `sizeof`. Its length is what `create`
- * is given, or as many whole elements as the viewed memory has.
- */
-export function flexible<E extends CType>(element: E): ArrayType<E> {
-  const whole = (available: number) => Math.max(0, Math.floor(available / element.size));
-  const type: ArrayType<E> = {
-    kind: 'flexible',
-    name: `${element.name}[]`,
-    size: 0,
-    align: element.align,
-    element,
-    flexible: {
-      covers: (available) => whole(available) * element.size,
-      needs: (init) => init.length * element.size,
-    },
-    view: (bytes, offset = 0) => array(element, whole(bytes.length - offset)).view(bytes, offset),
-    create: (init) => array(element, init?.length ?? 0).create(init),
-    load: (memory, at) => type.view(bytesAt(memory, at, memory.byteLength - at)),
-    store(memory, at, values, where) {
-      array(element, whole(memory.byteLength - at)).store(memory, at, values, where);
-    },
-    plain: (value) => Array.from(value, (v) => element.plain(v) as Plain<E>),
-  };
-  return type;
 }
 
 /** The size of a type in bytes; a flexible array counts 0. */

@@ -3,10 +3,11 @@
  * Requests are matched exactly; ENOTTY for any other. The new descriptor is the ioctl's result.
  */
 
+import { flexible } from './array.js';
 import { u32, u64, type View } from './ctype.js';
 import { flags } from './flags.js';
 import { ioctls, iow, requests } from './ioctl.js';
-import { doc, field, flexible, struct } from './struct.js';
+import { doc, field, struct } from './struct.js';
 
 /** The descriptor of the dma-buf gets FD_CLOEXEC. */
 export const UDMABUF_FLAGS_CLOEXEC = 0x01;

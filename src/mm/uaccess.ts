@@ -91,11 +91,35 @@ export class ArgumentMemory implements UserMemory {
   }
 }
 
-/** copy_from_user() of one object of the given type. EFAULT. */
+/**
+ * copy_from_user() of one object of the given type, whose size a program may have said. EFAULT, and ENOMEM as
+ * vmemdup_user() has it.
+ */
 export function copyFromUser<T extends CType>(mm: UserMemory, address: number, type: T): View<T> {
-  const bytes = new Uint8Array(type.size);
+  return type.view(memdupUser(mm, address, type.size)) as View<T>;
+}
+
+/** MAX_RW_COUNT of <linux/fs.h>: what one call moves at most. kvmalloc() refuses what is more than INT_MAX. */
+const MAX_SIZE = 2 ** 31 - PAGE_SIZE;
+
+function memdupUser(mm: UserMemory, address: number, size: number): Uint8Array {
+  if (size > MAX_SIZE) throw errno('ENOMEM');
+  // A length that is made up mostly goes beyond what is there: that is found before there is memory for it.
+  if (size > PAGE_SIZE) {
+    for (const edge of [address, address + size - 1]) mm.read(edge, new Uint8Array(1));
+  }
+  const bytes = allocate(size);
   mm.read(address, bytes);
-  return type.view(bytes) as View<T>;
+  return bytes;
+}
+
+function allocate(size: number): Uint8Array {
+  try {
+    return new Uint8Array(size);
+  } catch (error) {
+    if (error instanceof RangeError) throw errno('ENOMEM');
+    throw error;
+  }
 }
 
 /** copy_to_user(). EFAULT. */

@@ -263,9 +263,50 @@ describe('an array', () => {
     expect(() => window.create({ planes: [1, 70000] })).toThrow('window.planes[1]: 70000');
   });
 
+  it('costs nothing for elements that nobody asks for, however many there are', () => {
+    const make = (n: number) => {
+      const start = performance.now();
+      const view = array(u8, n).view(memory.subarray(0, n));
+      view[n - 1] = 7;
+      return { view, took: performance.now() - start };
+    };
+    const memory = new Uint8Array(2 ** 28);
+    const { view, took } = make(2 ** 28);
+    expect(took).toBeLessThan(100);
+    expect([view[2 ** 28 - 1], view[2 ** 28], view[-1], memory.at(-1)]).toEqual([
+      7,
+      undefined,
+      undefined,
+      7,
+    ]);
+  });
+
+  it('does for what takes an array', () => {
+    const { planes } = window.create({ planes: [3, 4] });
+    expect(Array.prototype.map.call(planes, (n) => n * 2)).toEqual([6, 8, 0]);
+    expect(Math.max(...planes)).toBe(4);
+    expect(inspect(planes)).toBe('[ 3, 4, 0 ]');
+    expect(planes).toEqual(window.create({ planes: [3, 4] }).planes);
+    expect(planes).not.toEqual(window.create({ planes: [3, 5] }).planes);
+    expect(Object.keys(planes)).toEqual(['bytes', 'length']);
+    expect(window.create({ planes: array(u16, 2).create([1, 2]) }).planes.toObject()).toEqual([
+      1, 2, 0,
+    ]);
+  });
+
+  it('of less than it had leaves nothing of that', () => {
+    const w = window.create({ planes: [7, 8, 9] });
+    w.planes = array(u16, 1).create([1]);
+    expect([...w.planes]).toEqual([1, 0, 0]);
+    expect(() => {
+      w.planes = array(u16, 4).create();
+    }).toThrow(RangeError);
+  });
+
   it('holds structs as views', () => {
     const rects = struct('rects', { n: u32, r: array(rect, 2) }).create({ r: [{}, { top: 5 }] });
     expect(rects.r[1]?.top).toBe(5);
+    expect(rects.r[1]).toBe(rects.r[1]);
     for (const r of rects.r) r.width = 10;
     expect(rects.toObject().r.map((r) => r.width)).toEqual([10, 10]);
   });

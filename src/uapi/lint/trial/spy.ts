@@ -98,8 +98,9 @@ function watchView<T extends IoctlArg>(view: T, seen: Witness, path: string): T 
   });
 }
 
-/** Fields are accessors of the view's class. */
+/** Fields are accessors of the view's class; elements of an array go by their number. */
 function isField(view: object, key: string): boolean {
+  if (/^\d+$/.test(key)) return true;
   const own = Object.getPrototypeOf(view) as object;
   return Object.getOwnPropertyDescriptor(own, key)?.get !== undefined;
 }
