@@ -77,7 +77,8 @@
     /* rouse.c */                                                                                  \
     X(rouse)                                                                                       \
     /* inject.c */                                                                                 \
-    X(injectCalls)
+    X(injectCalls)                                                                                 \
+    X(interruptCall)
 
 #define EXPORT(name) napi_value js_##name(napi_env env, napi_callback_info info)
 

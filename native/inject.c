@@ -56,8 +56,8 @@ static int lend(int listener, uint64_t id, struct loan *loan) {
 }
 
 /* Has the thread leave the notified call, to stop where the kernel would restart it. */
-static bool leave_call(int listener, uint64_t id, pid_t tid) {
-    struct seccomp_notif_resp response = {.id = id, .error = -ERESTARTSYS};
+static bool leave_call(int listener, uint64_t id, pid_t tid, int error) {
+    struct seccomp_notif_resp response = {.id = id, .error = -error};
     /* Interrupted first, answered then: the other way round it might get back to its code. */
     if (ptrace(PTRACE_INTERRUPT, tid, 0, 0)) return false;
     /* This may fail: without WAIT_KILLABLE_RECV the interruption has itself ended the call. */
@@ -140,8 +140,12 @@ static bool hush_stops(struct sigaction *before) {
     return sigaction(SIGCHLD, &hushed, NULL) == 0;
 }
 
-static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, struct call *calls,
-                  size_t count, struct loan *loan) {
+/* What is done with a thread while it is ours. 0, or -ESRCH when it is gone. */
+typedef int work(int listener, const struct seccomp_notif *notif, pid_t tid, void *what);
+
+/* Traces the thread, if it waits in the notification, for the time of `work`. */
+static int with_tracee(int listener, const struct seccomp_notif *notif, pid_t tid, work *work,
+                       void *what) {
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
     int error = still_waits(listener, notif->id);
     if (error) return error;
@@ -153,16 +157,63 @@ static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, st
     }
     struct sigaction before;
     bool hushed = hush_stops(&before);
-    int refused = lend(listener, notif->id, loan);
-    error = -ESRCH;
-    if (leave_call(listener, notif->id, tid))
-        error = at_stop(tid, &notif->data, calls, count, loan, refused);
+    error = work(listener, notif, tid, what);
     if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
         tracee_reap(tid);
         error = -ESRCH;
     }
     if (hushed) sigaction(SIGCHLD, &before, NULL);
     return error;
+}
+
+struct injection {
+    struct call *calls;
+    size_t count;
+    struct loan loan;
+};
+
+static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, void *what) {
+    struct injection *i = what;
+    int refused = lend(listener, notif->id, &i->loan);
+    if (!leave_call(listener, notif->id, tid, ERESTARTSYS)) return -ESRCH;
+    return at_stop(tid, &notif->data, i->calls, i->count, &i->loan, refused);
+}
+
+/* How a call ends for a signal. */
+struct interruption {
+    int error;
+    uint64_t mask; /* address of the signals that it has blocked meanwhile, or 0: those that are anyway */
+};
+
+/*
+ * Only a call that takes a mask can have a signal handled under it, with the thread's own mask back
+ * after the handler. So the thread makes one, ppoll of nothing, which ends at once: the interruption
+ * that is still to come looks like a signal to it. What it leaves is what the notified call would.
+ */
+static int look_with_mask(pid_t tid, const struct seccomp_data *data, int error, uint64_t mask) {
+    registers original, r;
+    uint64_t own, all = ~(uint64_t)0;
+    uint64_t after = data->instruction_pointer;
+    uint64_t args[6] = {data->args[0], 0, 0, mask, sizeof own};
+    if (arch_get(tid, &original)) return -ESRCH;
+    if (!arch_at_call(&original, data)) return -ESRCH;
+    if (ptrace(PTRACE_GETSIGMASK, tid, sizeof own, &own)) return -ESRCH;
+    /* Nothing is to be handled before the call has begun. */
+    if (ptrace(PTRACE_SETSIGMASK, tid, sizeof all, &all)) return -ESRCH;
+    r = original;
+    arch_set_call(&r, after, SYS_ppoll, args);
+    if (arch_set(tid, &r) || !tracee_to_syscall_stop(tid)) return -ESRCH;
+    if (ptrace(PTRACE_SETSIGMASK, tid, sizeof own, &own)) return -ESRCH;
+    if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) || !tracee_to_syscall_stop(tid)) return -ESRCH;
+    arch_set_restart(&original, after, data, -error);
+    return arch_set(tid, &original) ? -ESRCH : 0;
+}
+
+static int interrupt(int listener, const struct seccomp_notif *notif, pid_t tid, void *what) {
+    const struct interruption *i = what;
+    int error = i->mask ? ERESTARTSYS : i->error;
+    if (!leave_call(listener, notif->id, tid, error)) return -ESRCH;
+    return i->mask ? look_with_mask(tid, &notif->data, i->error, i->mask) : 0;
 }
 
 static napi_value property(napi_env env, napi_value object, const char *name) {
@@ -234,22 +285,35 @@ EXPORT(injectCalls) {
     void *notif, *results;
     size_t length, room;
     uint32_t count;
-    struct call *calls = NULL;
-    struct loan loan = {0};
-    int error = loan_arg(env, argv[5], &loan);
-    if (!error) error = calls_arg(env, argv[3], loan.count, &calls, &count);
+    struct injection injection = {0};
+    struct loan *loan = &injection.loan;
+    int error = loan_arg(env, argv[5], loan);
+    if (!error) error = calls_arg(env, argv[3], loan->count, &injection.calls, &count);
     /* The arrays come last: reading the calls may have run getters. */
     if (!error && (!bytes_arg(env, argv[1], &notif, &length) ||
                    length < sizeof(struct seccomp_notif) ||
                    !typed_arg(env, argv[4], napi_float64_array, &results, &room) || room < count))
         error = -EINVAL;
     if (!error) {
-        error = inject(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), calls, count,
-                       &loan);
-        for (uint32_t i = 0; i < count; i++) ((double *)results)[i] = (double)calls[i].result;
+        injection.count = count;
+        error = with_tracee(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), inject,
+                            &injection);
+        for (uint32_t i = 0; i < count; i++)
+            ((double *)results)[i] = (double)injection.calls[i].result;
     }
-    free(calls);
-    free(loan.ours);
-    free(loan.theirs);
+    free(injection.calls);
+    free(loan->ours);
+    free(loan->theirs);
     return answer(env, error);
+}
+
+EXPORT(interruptCall) {
+    ARGUMENTS(5);
+    void *notif;
+    size_t length;
+    struct interruption interruption = {int_arg(env, argv[3]), word_arg(env, argv[4])};
+    if (!bytes_arg(env, argv[1], &notif, &length) || length < sizeof(struct seccomp_notif))
+        return answer(env, -EINVAL);
+    return answer(env, with_tracee(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), interrupt,
+                                   &interruption));
 }

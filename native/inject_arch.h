@@ -52,6 +52,14 @@ static inline void arch_set_result(registers *r, uint64_t after, int64_t result)
     r->orig_rax = (uint64_t)-1;
 }
 
+/* `r`: the registers at the notified call. It has ended with `result`, which may be to restart it. */
+static inline void arch_set_restart(registers *r, uint64_t after, const struct seccomp_data *call,
+                                    int64_t result) {
+    r->rip = after;
+    r->rax = (uint64_t)result;
+    r->orig_rax = (uint64_t)call->nr;
+}
+
 #elif defined(__aarch64__)
 
 #define INJECT_AUDIT_ARCH AUDIT_ARCH_AARCH64
@@ -80,6 +88,13 @@ static inline int64_t arch_result(const registers *r) { return (int64_t)r->regs[
 static inline void arch_set_result(registers *r, uint64_t after, int64_t result) {
     r->pc = after;
     r->regs[0] = (uint64_t)result;
+}
+
+/* x0 comes back from the call before, which therefore had the same. */
+static inline void arch_set_restart(registers *r, uint64_t after, const struct seccomp_data *call,
+                                    int64_t result) {
+    (void)call;
+    arch_set_result(r, after, result);
 }
 
 #else

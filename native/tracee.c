@@ -90,18 +90,18 @@ void tracee_reap(pid_t tid) {
     }
 }
 
-bool tracee_run_call(pid_t tid) {
-    int syscall_stops = 0;
+bool tracee_to_syscall_stop(pid_t tid) {
     long signal = 0;
-    while (syscall_stops < 2) {
+    for (;;) {
         if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return false;
         int status = tracee_wait(tid);
         if (status == TRACEE_GONE) return false;
-        signal = 0;
-        if (status == SYSCALL_STOP)
-            syscall_stops++; /* its entry, then its exit */
-        else if (status >> 8 == 0)
-            signal = status; /* SIGSTOP, which no mask keeps out: goes its way */
+        if (status == SYSCALL_STOP) return true;
+        /* SIGSTOP, which no mask keeps out, goes its way. */
+        signal = status >> 8 == 0 ? status : 0;
     }
-    return true;
+}
+
+bool tracee_run_call(pid_t tid) {
+    return tracee_to_syscall_stop(tid) /* its entry */ && tracee_to_syscall_stop(tid) /* its exit */;
 }

@@ -13,6 +13,9 @@ int tracee_wait(pid_t tid);
 /* After TRACEE_GONE or ESRCH: reaps what only a tracer can reap. */
 void tracee_reap(pid_t tid);
 
+/* Resumes until the next entry into a system call, or the exit from it. False: gone. */
+bool tracee_to_syscall_stop(pid_t tid);
+
 /* Resumes until the exit of the system call that the registers are set for. False: gone. */
 bool tracee_run_call(pid_t tid);
 

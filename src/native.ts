@@ -200,6 +200,19 @@ export interface Native {
     fds?: number[],
   ): number;
 
+  /**
+   * Has the thread `tid` leave the notification `notif` to handle a signal, if there is one for it: its call
+   * ends with `error` (positive: ERESTARTSYS, ERESTARTNOHAND), so that without a signal it is made again. With
+   * `sigmask`, the address of a mask, signals are looked at as ppoll(2) does. Answers as `injectCalls` does.
+   */
+  interruptCall(
+    listener: number,
+    notif: Uint8Array,
+    tid: number,
+    error: number,
+    sigmask: number,
+  ): number;
+
   // --- signals -----------------------------------------------------------------------------------
   /**
    * sigaction(SA_SIGINFO) for `signals`; calls back on the event loop with the signal, `si_code`

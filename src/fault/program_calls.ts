@@ -10,7 +10,7 @@ import { targetOf } from './target.js';
 const EPOLL_CTL_ADD = 1;
 /** setTimeout() takes no more milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
-const ALL_SIGNALS = 2n ** 64n - 1n;
+const NO_SIGNAL = { signals: 2n ** 64n - 1n, address: 0 };
 /** Milliseconds within which a call that a signal interrupted is expected to come again. */
 const RESTART = 1000;
 
@@ -138,7 +138,7 @@ function hold(fault: CallFault, answer: Answer): Answer {
 
 /** Nothing but death ends it early: what is done is done. */
 function sleep(left: number, resume?: () => number | Wait): Wait {
-  return new Wait([], timeout(left), { sigmask: ALL_SIGNALS, resume });
+  return new Wait([], timeout(left), { sigmask: NO_SIGNAL, resume });
 }
 
 function timeout(left: number): number {

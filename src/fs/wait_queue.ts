@@ -41,13 +41,21 @@ export interface WaitOptions {
   interrupted?: number | undefined;
   /** Called before the call ends with `interrupted`. */
   onInterrupt?: (() => void) | undefined;
-  /** Called before the machine makes the call, for a signal that only `sigmask` lets through. */
-  onMasked?: (() => void) | undefined;
   /** What to do then, in place of the handler from its start: for one that has done part of its work. */
   resume?: (() => number | Wait) | undefined;
   /** The signals that are blocked while it waits, if not those that are anyway. */
-  sigmask?: bigint | undefined;
+  sigmask?: SignalMask | undefined;
 }
+
+export interface SignalMask {
+  /** A bit each: that of signal n is n − 1. */
+  signals: bigint;
+  /** Where the caller has it. */
+  address: number;
+}
+
+/** The longest that a timer of Node's may take; who waits for longer looks again. */
+const LONGEST = 2 ** 31 - 1;
 
 /** "Run me again when one of these wakes me, or when the time is over." */
 export class Wait {
@@ -81,7 +89,7 @@ export function onWake(wait: Wait, callback: () => void): () => void {
     cancel();
     callback();
   };
-  if (wait.timeout !== undefined) timer = setTimeout(wake, wait.timeout);
+  if (wait.timeout !== undefined) timer = setTimeout(wake, Math.min(wait.timeout, LONGEST));
   for (const source of wait.sources) if (!over) source.add(wake);
   return cancel;
 }

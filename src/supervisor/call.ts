@@ -140,6 +140,15 @@ export class Call {
     return native.injectCalls(this.listener, this.notif, this.tid, calls, results) !== -Errno.EPERM;
   }
 
+  /**
+   * Ends the call as a signal does, whichever thread the machine has chosen for it: `error` is ERESTARTSYS or
+   * ERESTARTNOHAND, `sigmask` the address of the call's own mask, or 0. False where that is not allowed.
+   */
+  interrupt(error: number, sigmask: number): boolean {
+    const { listener, notif, tid } = this;
+    return native.interruptCall(listener, notif, tid, error, sigmask) !== -Errno.EPERM;
+  }
+
   #addFd(fd: number, cloexec: boolean, flags: number): number {
     const fdFlags = cloexec ? 0o2000000 : 0;
     return orThrow(native.notifAddfd(this.listener, this.notif, fd, flags, 0, fdFlags));

@@ -73,11 +73,10 @@ const ALWAYS = [
   'fsync',
   'fdatasync',
   'epoll_ctl',
-  'poll',
-  'ppoll',
-  'select',
-  'pselect6',
 ] as const;
+
+/** Calls that wait for descriptors, with the argument that says how many: of none, they only sleep. */
+const POLLS = { poll: 1, ppoll: 1, select: 0, pselect6: 0 };
 
 /** What ordinary programs do all the time: only on demand, or for a device that can be read or written. */
 const TRANSFERS = ['read', 'write', 'readv', 'writev', 'pread64', 'pwrite64'];
@@ -204,6 +203,9 @@ export function buildFilter({
     ...on('mmap', mmapRules),
     ...on('fcntl', fcntlRules([...FCNTL, ...(exact ? EXACT_FCNTL : [])])),
     ...[...ALWAYS, ...demanded].flatMap((name) => on(name, [notify])),
+    ...Object.entries(POLLS).flatMap(([name, count]) =>
+      on(name, [...when(argLow(count), 0, allow), notify]),
+    ),
     ...(strictCoherency ? strictRules : []),
     ...(watchProcesses ? processRules : []),
     // It would go around us; programs then use the ordinary calls.

@@ -19,13 +19,18 @@ export function injectOrRefuse(
   const results = new Float64Array(calls.length);
   const answer = native.injectCalls(listener, notif, tid, calls, results, fds);
   if (answer === -Errno.EPERM) {
-    const tracer = readStatus(tid, 'TracerPid');
-    const why = tracer === 0 ? 'this machine forbids ptrace' : `process ${tracer} traces it`;
-    task.kernel.printk(KERN_ERR, `dmabuf-shim: process ${task.pid} cannot ${what}: ${why} (EPERM)`);
+    reportRefusal(call, `process ${task.pid} cannot ${what}`);
     return -Errno.EPERM;
   }
   call.answered = [...results].find(isFailure) ?? results[0] ?? 0;
   return ANSWERED;
+}
+
+/** Into the log: what could not be done, since ptrace(2) was refused. */
+export function reportRefusal({ tid, task }: Call, what: string): void {
+  const tracer = readStatus(tid, 'TracerPid');
+  const why = tracer === 0 ? 'this machine forbids ptrace' : `process ${tracer} traces it`;
+  task.kernel.printk(KERN_ERR, `dmabuf-shim: ${what}: ${why} (EPERM)`);
 }
 
 /** A call that was left out, since another had failed, is none. */

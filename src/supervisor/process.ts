@@ -14,6 +14,8 @@ import { HotDescriptor } from './hot_descriptor.js';
 
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
 const AT_FDCWD = -100;
+/** <linux/pidfd.h>, Linux 6.9. */
+const PIDFD_THREAD = 0o200;
 
 /** What the machine says of the descriptor that was looked up last. */
 export const stat = new Float64Array(STAT_FIELDS);
@@ -22,10 +24,10 @@ export class RemoteTask implements Task {
   readonly kernel: Kernel;
   readonly tid: number;
   readonly mm: ProcessMemory;
-  /** Puts right what was changed in its memory for one call of the machine's; before its next call. */
-  repair: (() => void) | undefined;
   /** The call that it waits in now. */
   call!: Call;
+  /** The call that it will make again, as it was left for a signal that no handler is for. */
+  restarting: { nr: number; deadline: number | undefined } | undefined;
   readonly #hot: HotDescriptor;
   #fds = -1;
 
@@ -104,8 +106,9 @@ export class RemoteTask implements Task {
 
   /** The same; a negative errno for a failure. */
   tryDuplicate(fd: number): number {
-    // Of a process's first thread, as most callers are, it is the process's.
-    let pidfd = native.pidfdOpen(this.tid, 0);
+    let pidfd = native.pidfdOpen(this.tid, PIDFD_THREAD);
+    // Before Linux 6.9 only a process's first thread has one. Most callers are that.
+    if (pidfd < 0) pidfd = native.pidfdOpen(this.tid, 0);
     if (pidfd < 0) pidfd = native.pidfdOpen(this.pid, 0);
     if (pidfd < 0) return pidfd;
     const duplicate = native.pidfdGetfd(pidfd, fd);
@@ -162,22 +165,46 @@ export function readStatus(tid: number, field: string): number {
   }
 }
 
-/**
- * Whether a thread would handle a signal now, were it not waiting: pending, and not blocked, by its own
- * mask or the one given. `masked` when only the given mask lets it through.
- */
-export function pendingSignal(tid: number, sigmask?: bigint): 'none' | 'masked' | 'pending' {
+/** A soft limit of /proc/TID/limits, `Max open files`; Infinity if there is none, or it is not to be had. */
+export function readLimit(tid: number, name: string): number {
+  try {
+    const limits = readFileSync(`/proc/${tid}/limits`, 'latin1');
+    return Number(
+      new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(limits)?.[1] ?? Number.POSITIVE_INFINITY,
+    );
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** A signal that a waiting thread would handle now, were it not waiting. */
+export interface PendingSignal {
+  /** Its process. */
+  pid: number;
+  /** Only the mask of the call lets it through, not the thread's own. */
+  masked: boolean;
+  /** Sent to a process of several threads: each that does not block it may be the one to handle it. */
+  anyones: boolean;
+  /** The program has a handler for it. Otherwise the call is made again, unless this is the end. */
+  caught: boolean;
+}
+
+/** The signal, if there is one, that is pending for a thread and not blocked by its own mask and the call's. */
+export function pendingSignal(tid: number, sigmask?: bigint): PendingSignal | undefined {
   let status: string;
   try {
     status = readFileSync(`/proc/${tid}/status`, 'latin1');
   } catch {
-    return 'none';
+    return undefined;
   }
-  const mask = (field: string) =>
-    BigInt(`0x${new RegExp(`^${field}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'}`);
-  const pending = mask('SigPnd') | mask('ShdPnd');
-  if ((pending & ~mask('SigBlk') & ~(sigmask ?? 0n)) !== 0n) return 'pending';
-  return sigmask !== undefined && (pending & ~sigmask) !== 0n ? 'masked' : 'none';
+  const field = (name: string) => new RegExp(`^${name}:\\s*(\\w+)`, 'm').exec(status)?.[1] ?? '0';
+  const mask = (name: string) => BigInt(`0x${field(name)}`);
+  const [own, shared, blocked] = [mask('SigPnd'), mask('ShdPnd'), mask('SigBlk')];
+  if (((own | shared) & ~(sigmask ?? blocked)) === 0n) return undefined;
+  const masked = ((own | shared) & ~blocked & ~(sigmask ?? 0n)) === 0n;
+  const anyones = (own & ~blocked & ~(sigmask ?? 0n)) === 0n && field('Threads') !== '1';
+  const caught = ((own | shared) & mask('SigCgt')) !== 0n;
+  return { pid: Number(field('Tgid')), masked, anyones, caught };
 }
 
 const MAX_TASKS = 64;

@@ -19,6 +19,7 @@ import { pollCalls } from './calls/poll.js';
 import { statCalls } from './calls/stat.js';
 import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
+import { reportRefusal } from './inject.js';
 import { PathLookup } from './lookup.js';
 import { pendingSignal, TaskCache } from './process.js';
 import { ShadowDirectories } from './shadow.js';
@@ -61,6 +62,9 @@ interface Parked extends Waiter {
   wait: Wait;
 }
 
+/** Ends a waiting call if a signal, or the death of its caller, is reason to; `interrupted`: whose need no more. */
+type Check = (interrupted: Set<number>) => void;
+
 export class Supervisor {
   readonly #kernel: Kernel;
   readonly #epfd = orThrow(native.epollCreate());
@@ -75,13 +79,15 @@ export class Supervisor {
   readonly #names: string[] = [];
   readonly #faults: ProgramFaults;
   /** Calls that wait: what looks for their signals, and who they are. */
-  readonly #parked = new Map<() => void, Parked>();
+  readonly #parked = new Map<Check, Parked>();
   #signalTimer: NodeJS.Timeout | undefined;
   /** Requests that have given a descriptor: their next caller will have to take one too. */
   readonly #installing = new Set<number>();
   readonly #idle = new WaitQueue();
   /** The process that was last left alone: one line in the log is enough. */
   #left = 0;
+  /** The process that last could not be given a signal, likewise. */
+  #deaf = 0;
   tracer: Tracer | undefined;
 
   constructor(kernel: Kernel) {
@@ -172,18 +178,16 @@ export class Supervisor {
     // ENOENT: the caller was killed meanwhile.
     if (fetch && native.notifRecv(listener, call.notif) < 0) return;
     call.listener = listener;
-    call.deadline = undefined;
     call.installed = false;
     call.fault = undefined;
     call.observed = undefined;
     call.traced = undefined;
     call.task = this.#tasks.get(call.tid);
     call.task.call = call;
+    const { restarting } = call.task;
+    call.deadline = restarting?.nr === call.nr ? restarting.deadline : undefined;
+    call.task.restarting = undefined;
     if (!this.#tasks.goesOn(call)) this.#kernel.releases.drain();
-    if (call.task.repair) {
-      this.#attempt(call, call.task.repair);
-      call.task.repair = undefined;
-    }
     this.#answer(call);
   }
 
@@ -266,22 +270,17 @@ export class Supervisor {
       }
       this.#tasks.retire(call.task);
     };
-    const check = () => {
-      const signal = call.valid ? pendingSignal(call.tid, wait.options.sigmask) : 'pending';
-      if (signal === 'none') return;
+    const check = (interrupted: Set<number>) => {
+      if (call.valid && !this.#interrupt(call, wait, interrupted)) return;
       cancel();
       this.#unpark(check);
-      // A signal that only the call's own mask lets through is handled within the call, by the machine.
-      this.#attempt(call, signal === 'masked' ? wait.options.onMasked : wait.options.onInterrupt);
-      const answer = signal === 'masked' ? CONTINUE : -wait.interrupted;
-      this.#observeEnd(call, answer);
-      call.send(answer);
+      this.#observeEnd(call, -wait.interrupted);
       this.#tasks.retire(call.task);
     };
     const since = performance.now();
     this.#parked.set(check, { tid: call.tid, call: this.#nameOf(call), since, wait });
     this.#signalTimer ??= setInterval(() => {
-      for (const look of [...this.#parked.keys()]) look();
+      this.#checkParked();
     }, SIGNAL_CHECK);
     cancel = onWake(wait, again);
   }
@@ -303,7 +302,39 @@ export class Supervisor {
       .map(({ tid, call, since }) => ({ tid, call, since: now - since }));
   }
 
-  #unpark(check: () => void): void {
+  #checkParked(): void {
+    const interrupted = new Set<number>();
+    for (const check of [...this.#parked.keys()]) check(interrupted);
+  }
+
+  /** Ends a call that waits if there is a signal for its caller; whether it has ended. */
+  #interrupt(call: Call, wait: Wait, interrupted: Set<number>): boolean {
+    const { sigmask, onInterrupt } = wait.options;
+    const signal = pendingSignal(call.tid, sigmask?.signals);
+    if (!signal || interrupted.has(signal.pid)) return false;
+    // One of the threads that wait handles it; the others go on.
+    if (signal.anyones) interrupted.add(signal.pid);
+    this.#attempt(call, onInterrupt);
+    // poll(2) goes on for what is left of its time, whatever its argument says.
+    const goesOn = !signal.caught && wait.interrupted === Errno.ERESTARTNOHAND;
+    if (goesOn) call.task.restarting = { nr: call.nr, deadline: call.deadline };
+    if (signal.anyones || signal.masked) {
+      const mask = signal.masked ? (sigmask?.address ?? 0) : 0;
+      if (call.interrupt(wait.interrupted, mask)) return true;
+      if (signal.masked) {
+        if (this.#deaf !== signal.pid) {
+          const what = `handle a signal that ${this.#nameOf(call)} lets through`;
+          reportRefusal(call, `process ${signal.pid} cannot ${what}`);
+        }
+        this.#deaf = signal.pid;
+        return false;
+      }
+    }
+    call.send(-wait.interrupted);
+    return true;
+  }
+
+  #unpark(check: Check): void {
     this.#parked.delete(check);
     if (this.#parked.size > 0) return;
     clearInterval(this.#signalTimer);
@@ -313,7 +344,7 @@ export class Supervisor {
   close(): void {
     for (const listener of [...this.#listeners]) this.#removeListener(listener);
     // Nobody waits any more: whoever works for a call is told.
-    for (const look of [...this.#parked.keys()]) look();
+    this.#checkParked();
     clearInterval(this.#signalTimer);
     this.#watch.close();
     this.#tasks.clear();

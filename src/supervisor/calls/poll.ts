@@ -14,14 +14,15 @@ import {
   u64,
 } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
-import { Wait } from '../../fs/wait_queue.js';
+import { type SignalMask, Wait } from '../../fs/wait_queue.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import { oursAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { readLimit, readStatus } from '../process.js';
 
 const POLLFD_SIZE = 8;
-/** More than any process may have open. */
-const MAX_FDS = 2 ** 20;
+/** There is room for so many in the table of every process. */
+const FEW_FDS = 64;
 
 // What select(2) takes for readable, writable and exceptional (fs/select.c).
 const POLLIN_SET = POLLIN | 0x040 | 0x080 | POLLHUP | POLLERR;
@@ -40,20 +41,16 @@ interface Waiting {
   entries: PollEntry[];
   timeout: Timeout;
   /** The signals to be blocked meanwhile, if the call says so. */
-  sigmask?: bigint | undefined;
+  sigmask?: SignalMask | undefined;
   /** Writes the time that is left where the caller wants it. */
   tellLeft: (left: number) => void;
-  /**
-   * Has the machine overlook an entry of ours, for the time of one call: what it gives puts things right.
-   */
-  hide: (index: number) => () => void;
   /** Takes what there is, writes it where the caller wants it, and gives the call's result. */
   answer: (revents: number[]) => number;
 }
 
 /** Waits for any of the entries, if one is of a file of ours that is not ready; else it is not our call. */
 function waitFor(call: Call, waiting: Waiting): Answer {
-  const { entries, timeout, sigmask, tellLeft, hide, answer } = waiting;
+  const { entries, timeout, sigmask, tellLeft, answer } = waiting;
   const { task } = call;
   const ours = oursAmong(task, entries);
   if (!ours) return CONTINUE;
@@ -73,19 +70,12 @@ function waitFor(call: Call, waiting: Waiting): Answer {
     interrupted: Errno.ERESTARTNOHAND,
     sigmask,
     onInterrupt: () => tellLeft(Math.max(0, deadline - performance.now())),
-    // The machine's own call has the signal handled, and finds nothing else: ours look ready to it.
-    onMasked() {
-      const shown = ours.flatMap((file, i) => (file ? [hide(i)] : []));
-      task.repair = () => {
-        for (const show of shown) show();
-      };
-    },
   });
 }
 
 function readPollFds(call: Call): { entries: PollEntry[]; array: Uint8Array } {
   const count = call.uint(1);
-  if (count > MAX_FDS) throw errno('EINVAL');
+  if (count > FEW_FDS && count > readLimit(call.tid, 'Max open files')) throw errno('EINVAL');
   const array = new Uint8Array(count * POLLFD_SIZE);
   call.task.mm.read(call.arg(0), array);
   const view = new DataView(array.buffer);
@@ -99,7 +89,7 @@ function readPollFds(call: Call): { entries: PollEntry[]; array: Uint8Array } {
 function pollFds(
   call: Call,
   timeout: Timeout,
-  sigmask?: bigint,
+  sigmask?: SignalMask,
   tellLeft: (left: number) => void = () => {},
 ): Answer {
   const { entries, array } = readPollFds(call);
@@ -110,12 +100,6 @@ function pollFds(
     timeout,
     sigmask,
     tellLeft,
-    hide(index) {
-      // A negative number is none.
-      const number = array.subarray(index * POLLFD_SIZE, index * POLLFD_SIZE + 4);
-      mm.write(address + index * POLLFD_SIZE, new Uint8Array(4).fill(0xff));
-      return () => mm.write(address + index * POLLFD_SIZE, number);
-    },
     answer(revents) {
       const view = new DataView(array.buffer);
       revents.forEach((events, i) => {
@@ -132,8 +116,11 @@ function readTimeout(call: Call, index: number, unit: number): Timeout {
   const address = call.arg(index);
   if (address === 0) return undefined;
   const { tv_sec, tv_nsec } = copyFromUser(call.task.mm, address, timespec);
-  if (tv_sec < 0n || tv_nsec < 0n || tv_nsec >= unit) throw errno('EINVAL');
-  return Number(tv_sec) * 1000 + (Number(tv_nsec) * 1000) / unit;
+  // Of microseconds there may be more than a second has.
+  if (tv_sec < 0n || tv_nsec < 0n || (unit === NANOSECONDS && tv_nsec >= unit))
+    throw errno('EINVAL');
+  const timeout = Number(tv_sec) * 1000 + (Number(tv_nsec) * 1000) / unit;
+  return Math.min(timeout, Number.MAX_SAFE_INTEGER);
 }
 
 /** Linux leaves the time that was not needed in the argument. */
@@ -148,10 +135,13 @@ function tellLeft(call: Call, index: number, unit: number): (left: number) => vo
   };
 }
 
-function readSigmask(call: Call, address: number): bigint | undefined {
-  return address === 0 ? undefined : copyFromUser(call.task.mm, address, u64).value;
+function readSigmask(call: Call, address: number, size: number): SignalMask | undefined {
+  if (address === 0) return undefined;
+  if (size !== u64.size) throw errno('EINVAL');
+  return { signals: copyFromUser(call.task.mm, address, u64).value, address };
 }
 
+const NO_MASK = sigset_argument.create({});
 const NANOSECONDS = 1e9;
 const MICROSECONDS = 1e6;
 
@@ -161,11 +151,13 @@ interface FdSet {
   events: number;
 }
 
-function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: bigint): Answer {
-  const count = call.int(0);
+function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalMask): Answer {
+  let count = call.int(0);
   if (count < 0) return CONTINUE;
+  // What the table has no room for is not looked at.
+  if (count > FEW_FDS) count = Math.min(count, readStatus(call.tid, 'FDSize'));
   // Sets are arrays of unsigned long.
-  const size = Math.ceil(Math.min(count, MAX_FDS) / 64) * 8;
+  const size = Math.ceil(count / 64) * 8;
   const sets = [POLLIN_SET, POLLOUT_SET, POLLEX_SET].map((events, i): FdSet => {
     const address = call.arg(1 + i);
     const bytes = new Uint8Array(size);
@@ -183,15 +175,6 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: bigint)
     timeout,
     sigmask,
     tellLeft: tellLeft(call, 4, unit),
-    hide(index) {
-      const { fd } = entries[index] as PollEntry;
-      for (const { address, bytes } of sets) {
-        const byte = (bytes[fd >> 3] as number) & ~(1 << (fd & 7));
-        if (address !== 0) call.task.mm.write(address + (fd >> 3), Uint8Array.of(byte));
-      }
-      // Interrupted, the sets say nothing, and have to be made anew.
-      return () => {};
-    },
     answer(revents) {
       if (revents.some((events) => events & POLLNVAL)) return -Errno.EBADF;
       let total = 0;
@@ -230,15 +213,16 @@ export const pollCalls: Record<string, Handler> = {
     pollFds(
       call,
       readTimeout(call, 2, NANOSECONDS),
-      readSigmask(call, call.arg(3)),
+      readSigmask(call, call.arg(3), call.arg(4)),
       tellLeft(call, 2, NANOSECONDS),
     ),
   ),
   select: ifBusy((call) => selectFds(call, readTimeout(call, 4, MICROSECONDS), MICROSECONDS)),
   pselect6: ifBusy((call) => {
     const address = call.arg(5);
-    const mask = address === 0 ? 0 : copyFromUser(call.task.mm, address, sigset_argument).ss;
+    const mask = address === 0 ? NO_MASK : copyFromUser(call.task.mm, address, sigset_argument);
     const timeout = readTimeout(call, 4, NANOSECONDS);
-    return selectFds(call, timeout, NANOSECONDS, readSigmask(call, Number(mask)));
+    const sigmask = readSigmask(call, Number(mask.ss), Number(mask.ss_len));
+    return selectFds(call, timeout, NANOSECONDS, sigmask);
   }),
 };
