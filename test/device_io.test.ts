@@ -1,9 +1,24 @@
 /** defineDevice: what programs point at, read, write and wait for, in the cases where it is easy to be wrong. */
-import { describe, expect, test } from 'vitest';
-import { array, ioctls, iow, O_RDWR, ptr, requests, struct, u8, u64 } from '../ioctl/index.js';
+import { readdirSync } from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import {
+  array,
+  io,
+  ioctls,
+  iow,
+  O_RDWR,
+  POLLIN,
+  ptr,
+  requests,
+  struct,
+  u8,
+  u32,
+  u64,
+} from '../ioctl/index.js';
 import { defineDevice } from '../src/index.js';
 import { addressOf } from '../src/posix.js';
-import { testKernel } from './run.js';
+import { LINKAGES, needsCompiler, program } from './programs.js';
+import { expectNothingLeft, run, testKernel } from './run.js';
 
 const code = (name: string) => expect.objectContaining({ code: name });
 
@@ -46,5 +61,69 @@ describe('copyFromUser of as many bytes as the program says', () => {
     for (const length of [2 ** 31 - 4095, 2 ** 32, 2 ** 53 - 1]) {
       expect(() => put(address, length)).toThrow(code('ENOMEM'));
     }
+  });
+});
+
+describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
+  beforeEach(needsCompiler);
+  const edge_ioctls = ioctls({
+    EDGES_READY: io('\xbd', 1),
+    EDGES_LOOK: io('\xbd', 2),
+    EDGES_POST: io('\xbd', 3),
+  });
+  const state = { ready: 0, descriptors: [] as number[] };
+  const edges = defineDevice({
+    name: 'edges',
+    ioctls: edge_ioctls,
+    events: struct('edges_event', { number: u32 }),
+    open: () => ({ ready: 0, queued: 0 }),
+    poll: ({ state }) => state.ready | (state.queued > 0 ? POLLIN : 0),
+    ioctl: {
+      EDGES_READY(file, ready) {
+        file.state.ready = ready;
+        file.wake();
+      },
+      EDGES_LOOK: () => {
+        state.descriptors.push(readdirSync('/proc/self/fd').length);
+      },
+      EDGES_POST(file) {
+        file.state.queued++;
+        file.queueEvent({});
+      },
+    },
+  });
+
+  test('each wake-up is an edge, and nothing else is; what is taken out leaves nothing', async () => {
+    const kernel = testKernel();
+    kernel.addDevice(edges);
+    state.descriptors = [];
+    const { stdout } = await run(kernel, program('edges', linkage), ['/dev/edges']);
+    expect(stdout.trim().split('\n')).toEqual([
+      'at first: 0/0 0/0 0/0',
+      'woken for nothing: 0/0 0/0 0/0',
+      'input: 1/0 0/0 1/0',
+      'input again: 1/0 0/0 1/0',
+      'three times at once: 1/0 0/0 1/0',
+      'no wake-up: 0/0 0/0 0/0',
+      'output too: 1/0 4/0 5/0',
+      'both again: 1/0 4/0 5/0',
+      'output: 0/0 4/0 4/0',
+      'output again: 0/0 4/0 4/0',
+      'nothing: 0/0 0/0 0/0',
+      'an event: 1/0 0/0 1/0',
+      'an event: 1/0 0/0 1/0',
+      'an event: 1/0 0/0 1/0',
+      'read -> 4',
+      'not the last: 0/0 0/0 0/0',
+      'made and taken out: 0',
+      'twice -> -1 EEXIST',
+      'out -> 0',
+      'out twice -> -1 ENOENT',
+      'in what is none -> -1 EINVAL',
+      'done -> 0',
+    ]);
+    const [before, after] = state.descriptors as [number, number];
+    expect(after).toBeLessThanOrEqual(before);
+    await expectNothingLeft(kernel);
   });
 });

@@ -149,16 +149,9 @@ export class DeviceCallImpl implements DeviceCall {
     } finally {
       this.#end(succeeded);
       this.#giveBack();
-      this.#tellEpoll();
+      // The call may have taken something away, such as the last event.
+      this.#file.tellEpoll();
     }
-  }
-
-  /**
-   * An epoll instance does not ask: it has to be told of what the call has taken away as well, such as the last
-   * event.
-   */
-  #tellEpoll(): void {
-    if (this.#file.companions.size > 0) this.#file.changed.wakeUp();
   }
 
   /**

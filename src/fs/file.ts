@@ -112,6 +112,17 @@ export interface FileInit {
   backing?: Backing;
 }
 
+/** What stands for a file in programs' epoll instances. */
+export interface EpollCompanion {
+  /** In how many of them it has been entered and not taken out. */
+  registrations: number;
+  /** epoll_ctl(2) with these events, for the descriptor that programs call their own. A negative errno. */
+  control(epfd: number, op: number, event: Uint8Array): number;
+  /** Says what the file is ready for now. */
+  refresh(): void;
+  close(): void;
+}
+
 /**
  * An open file: Linux's struct file. Programs hold it through descriptors and mappings of its memory,
  * the kernel through counted references; when both are gone it is released.
@@ -128,8 +139,8 @@ export class File {
   /** How it was opened: access mode and flags of open(2). */
   f_flags = O_RDWR;
   /** What stands for it in programs' epoll instances, by the descriptor's number; closed with it. */
-  readonly companions = new Map<number, { readonly fd: number; close(): void }>();
-  /** Woken when there is something new for `poll` to look at. */
+  readonly companions = new Map<number, EpollCompanion>();
+  /** Woken when there is something new for `poll` to look at: as often as this is said, an edge for epoll. */
   readonly changed = new WaitQueue();
   /** The kernel's own references; made with one. */
   #references = 1;
@@ -215,6 +226,11 @@ export class File {
       );
       throw errno('ENOMEM');
     }
+  }
+
+  /** An epoll instance does not ask: it has to be told of what the file is no longer ready for. */
+  tellEpoll(): void {
+    for (const companion of this.companions.values()) companion.refresh();
   }
 
   /** For an open(2) that failed half way: gone without `release`, as the driver never saw it opened. */

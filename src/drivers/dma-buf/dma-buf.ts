@@ -149,7 +149,7 @@ export class DmaBuf {
     this.resv = new DmaResv(kernel);
     this.resv.add(() => {
       kernel.busyFiles.add(this.file);
-      this.file.changed.wakeUp();
+      this.file.tellEpoll();
     });
     this.file.f_flags = info.flags & O_ACCMODE;
     this.file.private_data = this;

@@ -1,6 +1,6 @@
 /** epoll_ctl(2) with buffers of ours. */
 import { Errno } from '../../errno.js';
-import type { File } from '../../fs/file.js';
+import type { EpollCompanion, File } from '../../fs/file.js';
 import { Pipe } from '../../fs/pipe.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
@@ -19,7 +19,8 @@ const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
  * the program's own data: a descriptor of ours that is ready when the buffer is.
  *
  * Linux knows an entry by the file and the number of the descriptor; there is one companion for each
- * of those, so that it can be entered, changed and taken out as Linux's entry could.
+ * of those, so that it can be entered, changed and taken out as Linux's entry could. It goes when it is taken out of
+ * the last instance, or with the file: nobody tells when an instance is closed.
  */
 function epoll_ctl(call: Call): Answer {
   const [epfd, op, fd] = [call.int(0), call.int(1), call.int(2)];
@@ -37,21 +38,25 @@ function epoll_ctl(call: Call): Answer {
   }
   const own = call.task.dupDescriptor(epfd);
   try {
-    const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd)?.fd;
-    if (companion === undefined) return -Errno.ENOENT;
-    return native.epollCtlEvent(own, op, companion, event);
+    const companion = op === EPOLL_CTL_ADD ? companionOf(file, fd) : file.companions.get(fd);
+    if (!companion) return -Errno.ENOENT;
+    const result = companion.control(own, op, event);
+    if (result === 0 && op === EPOLL_CTL_ADD) companion.registrations++;
+    if (result === 0 && op === EPOLL_CTL_DEL) companion.registrations--;
+    if (companion.registrations === 0) {
+      file.companions.delete(fd);
+      companion.close();
+    }
+    return result;
   } finally {
     native.close(own);
   }
 }
 
-function companionOf(file: File, fd: number): number {
-  let companion = file.companions.get(fd);
-  if (!companion) {
-    companion = new Companion(file);
-    file.companions.set(fd, companion);
-  }
-  return companion.fd;
+function companionOf(file: File, fd: number): EpollCompanion {
+  const companion = file.companions.get(fd) ?? new Companion(file);
+  file.companions.set(fd, companion);
+  return companion;
 }
 
 export const epollCalls: Record<string, Handler> = { epoll_ctl };
