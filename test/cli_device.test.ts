@@ -236,6 +236,34 @@ describe('run --watch', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
+  test('a version whose probe throws is not taken over, and where it was is told', async () => {
+    const path = file('says.ts', says('old'));
+    const args = [
+      main,
+      'run',
+      '--watch',
+      '--device',
+      path,
+      'sh',
+      '-c',
+      'echo ready; read x; cat /dev/says',
+    ];
+    const child = spawn(process.execPath, args);
+    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe('ready');
+    writeFileSync(
+      path,
+      says('new').replace('const said =', "throw new Error('no room');\nconst said ="),
+    );
+    expect((await messages.next()).value).toBe(
+      `dmabuf-shim run: ${path}: stays as it was: ${path}:9: no room`,
+    );
+    child.stdin.end('\n');
+    expect((await lines.next()).value).toBe('old');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
   test('a file that it imports counts, too', async () => {
     file('text.ts', `export const text = 'old';`);
     const declared = says('').replace(/const text: Text = .*/, "import { text } from './text';");

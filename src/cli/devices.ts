@@ -106,11 +106,11 @@ function shareOf(
 async function reload(path: string, devices: readonly RegisteredDevice[]): Promise<string> {
   try {
     const definitions = await loadDevices(path);
-    if (definitions.length !== devices.length) throw new Error('another number of devices');
+    if (definitions.length !== devices.length) throw new UsageError('another number of devices');
     for (const [i, definition] of definitions.entries()) devices[i]?.replace(definition);
     return `${path}: loaded anew`;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = error instanceof UsageError ? error.message : explain(path, error);
     return `${path}: stays as it was: ${why}`;
   }
 }
