@@ -28,6 +28,12 @@ export function addressOf(bytes: Uint8Array): bigint {
   return BigInt(native.addressOf(bytes));
 }
 
+/** @internal The request of an ioctl: in code that no compiler has looked at it may be the definition of one. */
+export function requestNumber(request: number): number {
+  if (typeof request === 'number') return request;
+  throw new TypeError('the request of an ioctl is a number: that of a definition is its `request`');
+}
+
 /** The bytes of an ioctl's argument, if it has any. */
 export function argumentBytes(argument: Argument): Uint8Array | number | bigint | null {
   if (argument === null || typeof argument === 'number' || typeof argument === 'bigint') {
@@ -67,7 +73,7 @@ export function write(fd: number, bytes: Uint8Array): number {
 
 /** @see Posix.ioctl */
 export function ioctl(fd: number, request: number, argument: Argument = null): number {
-  return check('ioctl', native.ioctl(fd, request, argumentBytes(argument)));
+  return check('ioctl', native.ioctl(fd, requestNumber(request), argumentBytes(argument)));
 }
 
 /** @see Posix.mmap */
@@ -212,7 +218,10 @@ function transfer(name: 'read' | 'write', fd: number, bytes: Uint8Array): Promis
 
 export const promises: PosixPromises = {
   async ioctl(fd, request, argument = null) {
-    return check('ioctl', await native.ioctlAsync(fd, request, argumentBytes(argument)));
+    return check(
+      'ioctl',
+      await native.ioctlAsync(fd, requestNumber(request), argumentBytes(argument)),
+    );
   },
   read: (fd, buffer) => transfer('read', fd, buffer),
   write: (fd, bytes) => transfer('write', fd, bytes),

@@ -49,6 +49,28 @@ describe('types', () => {
     });
   });
 
+  test('what nobody would wait for cannot be async', () => {
+    // @ts-expect-error what it gives is the state of the file
+    defineDevice({ name: 'job', async open() {} });
+    // @ts-expect-error what it gives is the device
+    defineDevice({ name: 'job', probe: async () => ({ jobs: 1 }) });
+    // @ts-expect-error its errors would be lost
+    defineDevice({ name: 'job', async release() {} });
+    // @ts-expect-error the text would be missing
+    defineDevice({ name: 'job', attributes: { jobs: async () => '1' } });
+    // @ts-expect-error likewise
+    defineDevice({ name: 'job', attributes: { jobs: { show: async () => '1' } } });
+    // @ts-expect-error what is thrown would not be what write(2) fails with
+    defineDevice({ name: 'job', attributes: { jobs: { async store() {} } } });
+    const jobs = new Set<unknown>();
+    defineDevice({
+      name: 'job',
+      open: () => jobs.add(1),
+      release: () => jobs.delete(1),
+      attributes: { jobs: { store: (_device, text) => jobs.add(text) } },
+    });
+  });
+
   test('a handler that is missing, or one too many, does not compile, and is refused', () => {
     // @ts-expect-error no handlers at all
     expect(() => defineDevice({ name: 'job', ioctls: table })).toThrow(

@@ -19,6 +19,7 @@ import { gather, lengthOf, scatter } from '../mm/segments.js';
 import type { UserMemory } from '../mm/uaccess.js';
 import { strndupUser } from '../mm/uaccess.js';
 import type { Task } from '../task.js';
+import { bytesOf, notLater, piecesOf, resultOf } from './answers.js';
 import { DeviceCallImpl } from './call.js';
 import { waitFor } from './completion.js';
 import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
@@ -68,7 +69,7 @@ class OpenFile implements DeviceFile {
 
 const openFileOf = (file: File) => file.private_data as OpenFile;
 
-type Handler = (file: OpenFile, arg: unknown, call: DeviceCall) => Result<number | undefined>;
+type Handler = (file: OpenFile, arg: unknown, call: DeviceCall) => Result<unknown>;
 
 /** The operations of a device that has been probed. */
 export function deviceOperations(
@@ -76,14 +77,15 @@ export function deviceOperations(
   device: unknown,
   count: (opened: boolean) => void,
 ): CharDeviceOperations {
-  const { events, extensible = false, ioctls } = definition;
+  const { events, extensible = false, ioctls, name } = definition;
   const ops: CharDeviceOperations = {
     open(file, task) {
       const open = new OpenFile(file, device, events);
       file.private_data = open;
       const call = new DeviceCallImpl(file, task, file.f_flags);
       try {
-        open.state = definition.open?.(open as DeviceFile<undefined>, call);
+        const state: unknown = definition.open?.(open as DeviceFile<undefined>, call);
+        open.state = notLater(`/dev/${name}: open`, state);
         call.finish(() => {});
       } catch (error) {
         call.fail(error);
@@ -100,7 +102,7 @@ export function deviceOperations(
         file.kernel.busyFiles.delete(file);
       }
       try {
-        definition.release?.(openFileOf(file));
+        notLater('release', definition.release?.(openFileOf(file)));
       } finally {
         count(false);
       }
@@ -114,18 +116,26 @@ export function deviceOperations(
       const def = find(request);
       const handler = def && (definition.ioctl as Record<string, Handler>)[def.name];
       if (!handler) throw errno('ENOTTY');
-      return serveIoctl(def, handler, file, { request, arg, task });
+      return serveIoctl(def, handler, file, {
+        request,
+        arg,
+        task,
+        who: `/dev/${name}: ${def.name}`,
+      });
     };
   }
   addTransfers(ops, definition);
   const { mmap } = definition;
-  if (mmap) ops.mmap = (file, vma) => mmap(openFileOf(file), vma);
+  if (mmap) {
+    ops.mmap = (file, vma) =>
+      piecesOf(`/dev/${name}: mmap`, mmap(openFileOf(file), vma), vma.length);
+  }
   return ops;
 }
 
 /** read(2), write(2) and poll(2). */
 function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): void {
-  const { events, poll, read, write } = definition;
+  const { events, name, poll, read, write } = definition;
   const takeEvents = (file: OpenFile, size: number, call: DeviceCall) =>
     file.events.take(size, call);
   const readBytes = read ?? (events && takeEvents);
@@ -133,10 +143,11 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
     ops.read = (file, segments, task) => {
       const call = new DeviceCallImpl(file, task);
       const { mm } = task;
+      const size = lengthOf(segments);
       return serve(
         call,
-        () => readBytes(openFileOf(file) as never, lengthOf(segments), call),
-        (bytes) => scatter(mm, segments, bytes),
+        () => readBytes(openFileOf(file) as never, size, call),
+        (bytes) => scatter(mm, segments, bytesOf(`/dev/${name}: read`, bytes, size)),
       );
     };
   }
@@ -147,7 +158,7 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
       return serve(
         call,
         () => write(openFileOf(file), bytes, call),
-        (taken) => taken ?? bytes.length,
+        (taken) => resultOf(`/dev/${name}: write`, taken, bytes.length, bytes.length),
       );
     };
   }
@@ -174,13 +185,15 @@ interface Asked {
   request: number;
   arg: number;
   task: Task;
+  /** For the log. */
+  who: string;
 }
 
 function serveIoctl(
   def: IoctlDef,
   handler: Handler,
   file: File,
-  { request, arg, task }: Asked,
+  { request, arg, task, who }: Asked,
 ): number | Wait {
   const call = new DeviceCallImpl(file, task);
   const { mm } = task;
@@ -190,9 +203,10 @@ function serveIoctl(
   return serve(
     call,
     () => handler(openFileOf(file), given ?? arg, call),
-    (result) => {
+    (value) => {
+      const result = resultOf(who, value);
       if (given && copy & _IOC_READ) mm.write(arg, fitted(given.bytes, size));
-      return result ?? 0;
+      return result;
     },
   );
 }

@@ -32,6 +32,11 @@ export type Result<T> = T | Promise<T>;
 // biome-ignore lint/suspicious/noConfusingVoidType: `() => device.stop()` is a handler
 type Answer = Result<number | undefined | void>;
 
+/** What nobody looks at, but for promises: nobody would wait for them, nor hear that they fail. */
+// biome-ignore lint/suspicious/noConfusingVoidType: `() => device.stop()` is such a function
+type Unused = void | Primitive | (object & { readonly then?: never });
+type Primitive = undefined | null | boolean | number | bigint | string | symbol;
+
 /** An open file of a device. */
 export interface DeviceFile<S = unknown, D = unknown, E extends CType = CType> {
   readonly kernel: Kernel;
@@ -91,7 +96,7 @@ export interface DeviceCall {
  */
 export type DeviceAttribute<D> =
   | ((device: D) => string)
-  | { show?(device: D): string; store?(device: D, text: string): void };
+  | { show?(device: D): string; store?(device: D, text: string): Unused };
 
 /**
  * A handler for each ioctl of a table. The answer is the call's result, nothing is 0; errors are thrown:
@@ -140,10 +145,10 @@ export interface DeviceDefinition<
   probe?(kernel: Kernel, options: OptionValues<O>): D;
   /** Called once, when the device is removed and its last file closed, or its kernel is. */
   remove?(device: D): void;
-  /** open(2); throws to refuse. */
+  /** open(2); throws to refuse. It cannot be async: what takes time has its place in a first ioctl. */
   open?(file: DeviceFile<undefined, D, E>, call: DeviceCall): S;
   /** The last descriptor is gone. */
-  release?(file: DeviceFile<S, D, E>): void;
+  release?(file: DeviceFile<S, D, E>): Unused;
   readonly ioctl?: Handlers<T, DeviceFile<S, D, E>>;
   /** read(2): at most `size` bytes; none at the end of the file. Missing, and no `events`: EINVAL. */
   read?(file: DeviceFile<S, D, E>, size: number, call: DeviceCall): Result<Uint8Array>;
@@ -168,7 +173,12 @@ export function defineDevice<
   D = undefined,
   S = undefined,
   E extends CType = never,
->(definition: DeviceDefinition<T, O, D, S, E> & HandlersIfAny<T>): DeviceDefinition {
+>(
+  definition: DeviceDefinition<T, O, D, S, E> &
+    HandlersIfAny<T> &
+    Settled<D, 'probe'> &
+    Settled<S, 'open'>,
+): DeviceDefinition {
   const device = definition as unknown as DeviceDefinition;
   check(device);
   definitions.add(device);
@@ -177,6 +187,10 @@ export function defineDevice<
 
 /** With ioctls there have to be handlers. */
 type HandlersIfAny<T> = keyof T extends never ? unknown : { readonly ioctl: unknown };
+
+/** What they give is used at once. */
+type Settled<T, Name extends string> =
+  T extends PromiseLike<unknown> ? { readonly [K in Name]: 'cannot be async' } : unknown;
 
 const definitions = new WeakSet<object>();
 

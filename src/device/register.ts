@@ -3,6 +3,7 @@
 import type { Attribute } from '../fs/attribute.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
 import type { Kernel } from '../kernel.js';
+import { notLater, textOf } from './answers.js';
 import { deviceOperations } from './char_device.js';
 import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
 
@@ -73,7 +74,8 @@ class Probed {
   constructor(kernel: Kernel, definition: DeviceDefinition, given: DeviceOptions) {
     this.#definition = definition;
     const options = optionValues(definition, given);
-    this.#device = definition.probe?.(kernel, options as OptionValues<DeviceOptions>);
+    const device = definition.probe?.(kernel, options as OptionValues<DeviceOptions>);
+    this.#device = notLater(`/dev/${definition.name}: probe`, device);
     this.f_op = deviceOperations(definition, this.#device, (opened) => this.#count(opened));
   }
 
@@ -81,15 +83,20 @@ class Probed {
   get attributes(): Readonly<Record<string, Attribute>> {
     const { attributes = {} } = this.#definition;
     return Object.fromEntries(
-      Object.entries(attributes).map(([name, ops]) => [name, this.#attribute(ops)]),
+      Object.entries(attributes).map(([name, ops]) => [name, this.#attribute(name, ops)]),
     );
   }
 
-  #attribute(ops: DeviceAttribute<unknown>): Attribute {
+  #attribute(name: string, ops: DeviceAttribute<unknown>): Attribute {
+    const who = `/dev/${this.#definition.name}: ${name}`;
     const { show, store } = typeof ops === 'function' ? { show: ops, store: undefined } : ops;
     return {
-      show: show && (() => asLine(show.call(ops, this.#device))),
-      store: store && ((text) => store.call(ops, this.#device, text.replace(/\n$/, ''))),
+      show: show && (() => asLine(textOf(`${who}: show`, show.call(ops, this.#device)))),
+      store:
+        store &&
+        ((text) => {
+          notLater(`${who}: store`, store.call(ops, this.#device, text.replace(/\n$/, '')));
+        }),
     };
   }
 

@@ -7,7 +7,9 @@ import type { CharDeviceOperations } from './char_dev.js';
 import type { File } from './file.js';
 import { type Directory, FileNode, GeneratedFile, S_IFREG } from './tree.js';
 
-/** A file in sysfs: one text. What is thrown is what open(2), or write(2), fails with. */
+/**
+ * A file in sysfs: one text. What is thrown is what write(2) and read(2) fail with; open(2), where it is only read.
+ */
 export interface Attribute {
   /** What it says, with its newline. Missing: it cannot be read. */
   readonly show?: (() => string) | undefined;
@@ -41,9 +43,9 @@ export function removeAttribute(directory: Directory, name: string): void {
   if (!parent) removeAttribute(directory, parts.join('/'));
 }
 
-/** What is open: the text as it was at open(2), and how far it is read. */
+/** What is open: the text as it was when it was last read from its start, and how far it is read. */
 interface Opened {
-  text: Uint8Array;
+  text: Uint8Array | undefined;
   position: number;
 }
 
@@ -54,13 +56,13 @@ function writableOperations({ show, store }: Attribute): CharDeviceOperations {
   return {
     open(file) {
       if (!show && (file.f_flags & O_ACCMODE) !== O_WRONLY) throw errno('EACCES');
-      file.private_data = { text: Buffer.from(show?.() ?? ''), position: 0 } satisfies Opened;
+      file.private_data = { text: undefined, position: 0 } satisfies Opened;
     },
     ...(show && {
       read(file, segments, task) {
         const opened = openedOf(file);
         // From the start it is looked at anew, as those do who seek and read again.
-        if (opened.position === 0) opened.text = Buffer.from(show());
+        if (opened.position === 0 || !opened.text) opened.text = Buffer.from(show());
         const read = scatter(task.mm, segments, opened.text.subarray(opened.position));
         opened.position += read;
         return read;

@@ -251,7 +251,7 @@ export class File {
       this.f_op.release?.(this);
     } catch (error) {
       // Nobody waits for this who could be told.
-      this.kernel.bug('release', error);
+      this.kernel.bug(`${this.link()}: release`, error);
     }
   }
 

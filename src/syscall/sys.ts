@@ -234,13 +234,14 @@ export class Sys implements Posix {
 
   #ioctl(fd: number, file: File, request: number, argument: Argument): number | Wait {
     const op = file.f_op.ioctl;
+    const number = machine.requestNumber(request) >>> 0;
     if (!op) throw errno('ENOTTY');
     const value = machine.argumentBytes(argument);
     if (value instanceof Uint8Array) this.#task.mm = new ArgumentMemory(value);
     this.#task.fd = fd;
     const arg = value instanceof Uint8Array ? ArgumentMemory.ADDRESS : Number(value ?? 0);
     try {
-      return op.call(file.f_op, file, request >>> 0, arg, this.#task);
+      return op.call(file.f_op, file, number, arg, this.#task);
     } finally {
       this.#kernel.cache?.programsGoOn();
     }
