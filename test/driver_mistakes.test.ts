@@ -96,7 +96,7 @@ describe('a program', () => {
       '2147483647',
     ]);
     const shown = ['1.5', 'NaN', "'x'", '2147483648', '-4096', '10n', 'true', '[]', '-512'];
-    const why = 'a result is an integer up to 2147483647, or nothing';
+    const why = 'a result is an integer from -4095 to 2147483647, or nothing';
     expect(bugs(kernel)).toEqual(
       shown.map((value) => `BUG: ioctl: TypeError: /dev/wrong: WRONG_GO gave ${value}: ${why}`),
     );
@@ -120,7 +120,7 @@ describe('a program', () => {
       'BUG: read: TypeError: /dev/wrong: read gave 4097 bytes, and at most 4096 were asked for',
       "BUG: read: TypeError: /dev/wrong: read gave 'text', which is no Uint8Array",
       'BUG: read: TypeError: /dev/wrong: read gave undefined, which is no Uint8Array',
-      'BUG: write: TypeError: /dev/wrong: write gave 3: a result is an integer up to 2, or nothing',
+      'BUG: write: TypeError: /dev/wrong: write gave 3: a result is an integer from -4095 to 2, or nothing',
     ]);
   });
 
@@ -175,8 +175,8 @@ for _ in range(3):
   });
 });
 
-describe('kernel.sys', () => {
-  test('throws what is wrong, for a test to see', () => {
+describe('this process', () => {
+  test('is thrown what is wrong, for a test to see', () => {
     const kernel = testKernel();
     kernel.addDevice(
       defineDevice({
@@ -198,7 +198,14 @@ describe('kernel.sys', () => {
     sys.close(fd);
   });
 
-  test('takes the number of an ioctl, and says so to whoever gives its definition', async () => {
+  test('has no device whose probe is async', () => {
+    const kernel = testKernel();
+    const device = defineDevice({ name: 'wrong', probe: wrong(async () => 1) });
+    expect(() => kernel.addDevice(device)).toThrow('/dev/wrong: probe gave a promise');
+    expect(() => kernel.sys.open('/dev/wrong', O_RDWR)).toThrow(code('ENOENT'));
+  });
+
+  test('gives the number of an ioctl; its definition is a TypeError', async () => {
     const kernel = testKernel();
     const ioctl = { WRONG_GO: () => 1 };
     kernel.addDevice(defineDevice({ name: 'right', ioctls: wrong_ioctls, ioctl }));
@@ -218,7 +225,7 @@ describe('kernel.sys', () => {
     sys.close(machine);
   });
 
-  test('an attribute that can be written, too, is opened whatever it has to say', () => {
+  test('opens an attribute that can be written, too, whatever it has to say', () => {
     const kernel = testKernel();
     const show = () => {
       throw errno('EAGAIN');

@@ -39,7 +39,7 @@ export function resultOf(who: string, value: unknown, otherwise = 0, most = MOST
   const isRestart = result === -Errno.ERESTARTSYS || result === -Errno.ERESTARTNOHAND;
   if (isResult && !isRestart) return Number(result);
   throw new WrongAnswer(
-    `${who} gave ${shown(value)}: a result is an integer up to ${most}, or nothing`,
+    `${who} gave ${shown(value)}: a result is an integer from ${LEAST} to ${most}, or nothing`,
   );
 }
 
