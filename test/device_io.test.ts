@@ -6,6 +6,7 @@ import {
   io,
   ioctls,
   iow,
+  O_NONBLOCK,
   O_RDWR,
   POLLIN,
   ptr,
@@ -125,5 +126,72 @@ describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
     const [before, after] = state.descriptors as [number, number];
     expect(after).toBeLessThanOrEqual(before);
     await expectNothingLeft(kernel);
+  });
+});
+
+describe('with O_NONBLOCK', () => {
+  const wait_ioctls = ioctls({ WAITS: io('\xbf', 1), DOES_NOT: io('\xbf', 2), GO: io('\xbf', 3) });
+  const { WAITS, DOES_NOT, GO } = requests(wait_ioctls);
+  const log: string[] = [];
+  const waiter = (blocking?: true | readonly ('WAITS' | 'DOES_NOT' | 'GO')[]) =>
+    defineDevice({
+      name: 'waiter',
+      ioctls: wait_ioctls,
+      ...(blocking && { blocking }),
+      open: () => ({ go: false }),
+      ioctl: {
+        async WAITS(file, _arg, call) {
+          await call.waitEvent(() => file.state.go);
+          log.push(`waits ${call.nonblocking}`);
+          return 1;
+        },
+        async DOES_NOT(file, _arg, call) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          await call.waitEvent(() => file.state.go);
+          log.push(`does not ${call.nonblocking}`);
+          return 2;
+        },
+        GO(file) {
+          file.state.go = true;
+          file.wake();
+        },
+      },
+    });
+  function opened(...args: Parameters<typeof waiter>) {
+    const kernel = testKernel();
+    log.length = 0;
+    kernel.addDevice(waiter(...args));
+    const { sys } = kernel;
+    return { sys, fd: sys.open('/dev/waiter', O_RDWR | O_NONBLOCK) };
+  }
+
+  test('an ioctl that would wait is EAGAIN', async () => {
+    const { sys, fd } = opened();
+    for (const request of [WAITS, DOES_NOT]) {
+      await expect(sys.promises.ioctl(fd, request)).rejects.toThrow(code('EAGAIN'));
+    }
+    sys.ioctl(fd, GO);
+    expect(await sys.promises.ioctl(fd, WAITS)).toBe(1);
+    expect(log).toEqual(['waits true']);
+  });
+
+  test('one that is said to be blocking waits', async () => {
+    const { sys, fd } = opened(['WAITS']);
+    const waits = sys.promises.ioctl(fd, WAITS);
+    await expect(sys.promises.ioctl(fd, DOES_NOT)).rejects.toThrow(code('EAGAIN'));
+    sys.ioctl(fd, GO);
+    expect(await waits).toBe(1);
+    expect(log).toEqual(['waits false']);
+  });
+
+  test('all do that are said to be', async () => {
+    const { sys, fd } = opened(true);
+    const both = [sys.promises.ioctl(fd, WAITS), sys.promises.ioctl(fd, DOES_NOT)];
+    sys.ioctl(fd, GO);
+    expect(await Promise.all(both)).toEqual([1, 2]);
+  });
+
+  test('what is no ioctl cannot be', () => {
+    expect(() => waiter(['WAIT'] as never)).toThrow('waiter: no ioctl WAIT');
   });
 });

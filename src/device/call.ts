@@ -1,6 +1,6 @@
 /** A call on a device of one's own, as its handlers see it. */
 import type { CType, View } from '../../ioctl/index.js';
-import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC } from '../../ioctl/index.js';
 import { type DmaBuf, dmaBufGet, dmaBufPut } from '../drivers/dma-buf/dma-buf.js';
 import { type DmaFence, ktimeGet } from '../drivers/dma-buf/dma-fence.js';
 import { syncFileCreate, syncFileGetFence } from '../drivers/dma-buf/sync_file.js';
@@ -28,12 +28,12 @@ export class DeviceCallImpl implements DeviceCall {
 
   #nonblocking: boolean | undefined;
 
-  /** `flags` of an open(2), which is on no descriptor yet. */
-  constructor(file: File, task: Task, flags?: number) {
+  /** `nonblocking`: if that is not for the descriptor to say which the call is on. */
+  constructor(file: File, task: Task, nonblocking?: boolean) {
     this.#file = file;
     this.task = task;
     this.#mm = task.mm;
-    if (flags !== undefined) this.#nonblocking = (flags & O_NONBLOCK) !== 0;
+    this.#nonblocking = nonblocking;
     this.#observed = task.kernel.observers.call;
     this.#caller = task.kernel.caller;
   }
@@ -106,6 +106,7 @@ export class DeviceCallImpl implements DeviceCall {
   }
 
   async waitEvent(condition: () => boolean, deadline?: bigint): Promise<void> {
+    this.#assertAwaited();
     while (!condition()) {
       const left = deadline === undefined ? undefined : deadline - ktimeGet();
       if (left !== undefined && left <= 0n) throw errno('ETIME');

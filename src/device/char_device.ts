@@ -8,6 +8,7 @@ import {
   type CType,
   type IoctlArg,
   type IoctlDef,
+  O_NONBLOCK,
   POLLIN,
   POLLRDNORM,
 } from '../../ioctl/index.js';
@@ -18,7 +19,6 @@ import type { Wait } from '../fs/wait_queue.js';
 import { gather, lengthOf, scatter } from '../mm/segments.js';
 import type { UserMemory } from '../mm/uaccess.js';
 import { strndupUser } from '../mm/uaccess.js';
-import type { Task } from '../task.js';
 import { bytesOf, notLater, piecesOf, resultOf } from './answers.js';
 import { DeviceCallImpl } from './call.js';
 import { waitFor } from './completion.js';
@@ -77,12 +77,13 @@ export function deviceOperations(
   device: unknown,
   count: (opened: boolean) => void,
 ): CharDeviceOperations {
-  const { events, extensible = false, ioctls, name } = definition;
+  const { blocking = [], events, extensible = false, ioctls, name } = definition;
   const ops: CharDeviceOperations = {
     open(file, task) {
       const open = new OpenFile(file, device, events);
       file.private_data = open;
-      const call = new DeviceCallImpl(file, task, file.f_flags);
+      // There is no descriptor yet.
+      const call = new DeviceCallImpl(file, task, (file.f_flags & O_NONBLOCK) !== 0);
       try {
         const state: unknown = definition.open?.(open as DeviceFile<undefined>, call);
         open.state = notLater(`/dev/${name}: open`, state);
@@ -116,12 +117,10 @@ export function deviceOperations(
       const def = find(request);
       const handler = def && (definition.ioctl as Record<string, Handler>)[def.name];
       if (!handler) throw errno('ENOTTY');
-      return serveIoctl(def, handler, file, {
-        request,
-        arg,
-        task,
-        who: `/dev/${name}: ${def.name}`,
-      });
+      const waits = blocking === true || blocking.includes(def.name);
+      const call = new DeviceCallImpl(file, task, waits ? false : undefined);
+      const who = `/dev/${name}: ${def.name}`;
+      return serveIoctl(def, handler, file, { request, arg, call, who });
     };
   }
   addTransfers(ops, definition);
@@ -184,7 +183,7 @@ interface Asked {
   /** As it came: its size may be another than the definition's. */
   request: number;
   arg: number;
-  task: Task;
+  call: DeviceCallImpl;
   /** For the log. */
   who: string;
 }
@@ -193,10 +192,9 @@ function serveIoctl(
   def: IoctlDef,
   handler: Handler,
   file: File,
-  { request, arg, task, who }: Asked,
+  { request, arg, call, who }: Asked,
 ): number | Wait {
-  const call = new DeviceCallImpl(file, task);
-  const { mm } = task;
+  const { mm } = call.task;
   const size = _IOC_SIZE(request);
   const { dir, copy = dir } = def;
   const given = def.arg && takeArgument(def.arg, copy, mm, arg, size);

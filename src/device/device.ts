@@ -55,7 +55,7 @@ export interface DeviceFile<S = unknown, D = unknown, E extends CType = CType> {
 /** One call of a program on an open file. */
 export interface DeviceCall {
   readonly task: Task;
-  /** The caller does not want to wait: O_NONBLOCK. */
+  /** The caller does not want to wait: O_NONBLOCK, unless this is an ioctl that is `blocking`. */
   readonly nonblocking: boolean;
   /** Aborted when nobody waits for the answer any more: a signal, the caller's end, or O_NONBLOCK. */
   readonly signal: AbortSignal;
@@ -100,7 +100,7 @@ export type DeviceAttribute<D> =
 
 /**
  * A handler for each ioctl of a table. The answer is the call's result, nothing is 0; errors are thrown:
- * `errno('EINVAL')`. While a promise is not settled the caller sleeps; with O_NONBLOCK it gets EAGAIN.
+ * `errno('EINVAL')`. While a promise is not settled the caller sleeps; with O_NONBLOCK it gets EAGAIN (see `blocking`).
  */
 export type Handlers<T extends IoctlTable, F> = {
   readonly [K in keyof T]: (file: F, arg: HandlerArg<T[K]['arg']>, call: DeviceCall) => Answer;
@@ -134,6 +134,11 @@ export interface DeviceDefinition<
    * does not have is zero, what this driver does not know has to be (E2BIG).
    */
   readonly extensible?: boolean;
+  /**
+   * The ioctls, or `true` for all, that wait even if the file is O_NONBLOCK, as most of Linux's do: it has that flag
+   * for read(2) and write(2). Others are EAGAIN where they would have to wait.
+   */
+  readonly blocking?: true | readonly (keyof NoInfer<T>)[];
   /** The struct of its events: read(2) and poll(2) are then there without being written. */
   readonly events?: E;
   /** Files below /sys/class/CLASS/NAME, by name; `power/wakeup` is one in a directory. */
@@ -199,7 +204,7 @@ export function isDeviceDefinition(value: unknown): value is DeviceDefinition {
   return value instanceof Object && definitions.has(value);
 }
 
-function check({ name, ioctls = {}, ioctl }: DeviceDefinition): void {
+function check({ name, ioctls = {}, ioctl, blocking }: DeviceDefinition): void {
   if (typeof name !== 'string' || !/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
     throw new TypeError(`"${name}" is no name below /dev`);
   const requests = new Map<number, string>();
@@ -211,7 +216,8 @@ function check({ name, ioctls = {}, ioctl }: DeviceDefinition): void {
     requests.set(request, each);
     if (!(each in (ioctl ?? {}))) throw new TypeError(`${name}: ${each} has no handler`);
   }
-  for (const each of Object.keys(ioctl ?? {})) {
+  const named = blocking === true ? [] : (blocking ?? []);
+  for (const each of [...Object.keys(ioctl ?? {}), ...named]) {
     if (!(each in ioctls)) throw new TypeError(`${name}: no ioctl ${each}`);
   }
 }
