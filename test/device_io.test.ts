@@ -9,6 +9,7 @@ import {
   O_NONBLOCK,
   O_RDWR,
   POLLIN,
+  POLLOUT,
   ptr,
   requests,
   struct,
@@ -77,8 +78,8 @@ describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
     name: 'edges',
     ioctls: edge_ioctls,
     events: struct('edges_event', { number: u32 }),
-    open: () => ({ ready: 0, queued: 0 }),
-    poll: ({ state }) => state.ready | (state.queued > 0 ? POLLIN : 0),
+    open: () => ({ ready: 0 }),
+    poll: ({ state }) => state.ready,
     ioctl: {
       EDGES_READY(file, ready) {
         file.state.ready = ready;
@@ -87,10 +88,7 @@ describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
       EDGES_LOOK: () => {
         state.descriptors.push(readdirSync('/proc/self/fd').length);
       },
-      EDGES_POST(file) {
-        file.state.queued++;
-        file.queueEvent({});
-      },
+      EDGES_POST: (file) => file.queueEvent({}),
     },
   });
 
@@ -116,6 +114,9 @@ describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
       'an event: 1/0 0/0 1/0',
       'read -> 4',
       'not the last: 0/0 0/0 0/0',
+      'read -> 4',
+      'read -> 4',
+      'the last: 0/0 4/0 4/0',
       'made and taken out: 0',
       'twice -> -1 EEXIST',
       'out -> 0',
@@ -193,5 +194,71 @@ describe('with O_NONBLOCK', () => {
 
   test('what is no ioctl cannot be', () => {
     expect(() => waiter(['WAIT'] as never)).toThrow('waiter: no ioctl WAIT');
+  });
+});
+
+describe('events', () => {
+  const event = struct('post_event', { number: u32 });
+  const post_ioctls = ioctls({ POST: iow('\xc0', 1, event) });
+  const { POST } = requests(post_ioctls);
+  const post = defineDevice({
+    name: 'post',
+    ioctls: post_ioctls,
+    events: event,
+    poll: () => POLLOUT,
+    write: () => {},
+    ioctl: { POST: (file, { number }) => file.queueEvent({ number }) },
+  });
+
+  test.each(LINKAGES)('that did not reach the program are still there (%s)', async (linkage) => {
+    const kernel = testKernel();
+    kernel.addDevice(post);
+    const { stdout } = await run(kernel, program('posted', linkage), ['/dev/post']);
+    expect(stdout.trim().split('\n')).toEqual([
+      'no memory -> -1 EFAULT',
+      'constant -> -1 EFAULT',
+      'poll 0x5',
+      'read -> 8',
+      '1 2',
+      'poll 0x4',
+      'after a wait -> -1 EFAULT',
+      'read -> 4',
+      '3',
+    ]);
+    await expectNothingLeft(kernel);
+  });
+
+  test('poll has them, and what the device says besides', () => {
+    const kernel = testKernel();
+    kernel.addDevice(post);
+    const { sys } = kernel;
+    const fd = sys.open('/dev/post', O_RDWR);
+    const entry = { fd, events: POLLIN | POLLOUT, revents: 0 };
+    sys.poll([entry], 0);
+    expect(entry.revents).toBe(POLLOUT);
+    sys.ioctl(fd, POST, event.create());
+    sys.poll([entry], 0);
+    expect(entry.revents).toBe(POLLIN | POLLOUT);
+  });
+
+  test('each is for one of those who wait', async () => {
+    const kernel = testKernel();
+    kernel.addDevice(post);
+    const { sys } = kernel;
+    const fd = sys.open('/dev/post', O_RDWR);
+    const got: number[] = [];
+    const read = async () => {
+      const bytes = new Uint8Array(8);
+      expect(await sys.promises.read(fd, bytes)).toBe(4);
+      got.push(event.view(bytes).number);
+    };
+    const readers = [read(), read(), read()];
+    for (const number of [1, 2, 3]) {
+      sys.ioctl(fd, POST, event.create({ number }));
+      await new Promise(setImmediate);
+      expect(got).toHaveLength(number);
+    }
+    await Promise.all(readers);
+    expect(got.toSorted()).toEqual([1, 2, 3]);
   });
 });

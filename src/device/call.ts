@@ -22,6 +22,8 @@ export class DeviceCallImpl implements DeviceCall {
   #succeeded: boolean | undefined;
   /** Lets go of what was lent to the handler. */
   readonly #borrowed: (() => void)[] = [];
+  /** Puts back what the handler took. */
+  readonly #undo: (() => void)[] = [];
   /** Who is to be said to have made what the handler makes, also when it goes on later. */
   readonly #observed: Task['kernel']['observers']['call'];
   readonly #caller: number;
@@ -171,8 +173,16 @@ export class DeviceCallImpl implements DeviceCall {
     if (this.#given.length > 0) this.task.withdrawFds(this.#given, errnoOf(error));
   }
 
+  /** @internal Calls `undo` if the caller does not get what the handler has for it. */
+  onFailure(undo: () => void): void {
+    if (this.#succeeded === false) undo();
+    else this.#undo.push(undo);
+  }
+
   #end(succeeded: boolean): void {
     this.#succeeded ??= succeeded;
+    const undo = this.#undo.splice(0);
+    if (!this.#succeeded) for (const each of undo) each();
     this.#resolve?.(this.#succeeded);
   }
 

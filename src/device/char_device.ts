@@ -135,7 +135,7 @@ export function deviceOperations(
 /** read(2), write(2) and poll(2). */
 function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): void {
   const { events, name, poll, read, write } = definition;
-  const takeEvents = (file: OpenFile, size: number, call: DeviceCall) =>
+  const takeEvents = (file: OpenFile, size: number, call: DeviceCallImpl) =>
     file.events.take(size, call);
   const readBytes = read ?? (events && takeEvents);
   if (readBytes) {
@@ -162,8 +162,11 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
     };
   }
   if (poll || events) {
-    const ready = (file: OpenFile) => (file.events.empty ? 0 : POLLIN | POLLRDNORM);
-    ops.poll = (file) => (poll ? poll(openFileOf(file)) : ready(openFileOf(file)));
+    ops.poll = (file) => {
+      const open = openFileOf(file);
+      const queued = events && !open.events.empty ? POLLIN | POLLRDNORM : 0;
+      return (poll?.(open) ?? 0) | queued;
+    };
     ops.pollSources = (file) => [file.changed];
   }
 }

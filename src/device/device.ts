@@ -159,7 +159,10 @@ export interface DeviceDefinition<
   read?(file: DeviceFile<S, D, E>, size: number, call: DeviceCall): Result<Uint8Array>;
   /** write(2): how many of the bytes were taken; nothing: all. Missing: EINVAL. */
   write?(file: DeviceFile<S, D, E>, bytes: Uint8Array, call: DeviceCall): Answer;
-  /** POLLIN, POLLOUT …: what is there now; `file.wake()` when that changes. Missing, and no `events`: always ready. */
+  /**
+   * POLLIN, POLLOUT …: what is there now; `file.wake()` when that changes. POLLIN for `events` need not be said.
+   * Missing, and no `events`: always ready.
+   */
   poll?(file: DeviceFile<S, D, E>): number;
   /** mmap(2): the pieces of memory that make it up. Missing: ENODEV. */
   mmap?(file: DeviceFile<S, D, E>, vma: Vma): MemoryPiece[];

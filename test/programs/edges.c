@@ -49,6 +49,9 @@ int main(int argc, char **argv) {
     char event[4];
     T("read", read(fds[0], event, sizeof event));
     told("not the last");
+    for (int i = 0; i < 2; i++) T("read", read(fds[0], event, sizeof event));
+    ready_for(EPOLLOUT), told("the last");
+    ready_for(EPOLLIN);
     int failed = 0;
     for (int i = 0; i < 2000; i++) {
         struct epoll_event e = {.events = EPOLLIN};
