@@ -271,7 +271,8 @@ export class Supervisor {
       this.#tasks.retire(call.task);
     };
     const check = (interrupted: Set<number>) => {
-      if (call.valid && !this.#interrupt(call, wait, interrupted)) return;
+      if (!call.valid) this.#attempt(call, wait.options.onInterrupt);
+      else if (!this.#interrupt(call, wait, interrupted)) return;
       cancel();
       this.#unpark(check);
       this.#observeEnd(call, -wait.interrupted);
