@@ -74,12 +74,12 @@ read too little -> -1 EINVAL
 read nothing -> 0
 read to nowhere -> -1 EFAULT
 read one and a half -> 8
-2
+1
 readv -> 16
-3, 0 0
+2, 0 0
 readv of -1 -> -1 EINVAL
-read the rest -> 8
-5, poll 0
+read the rest -> 16
+4, poll 0
 poll 1
 read -> 8
 read waits -> 8
