@@ -87,11 +87,15 @@ int main(int argc, char **argv) {
         .len = (unsigned short)((length - sizeof program.flags) / sizeof *program.filter),
         .filter = program.filter};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
-        report(socket, NO_NEW_PRIVS, errno, -1);
-        return NOT_INSTALLED;
-    }
+    /* Without CAP_SYS_ADMIN only those may have a filter who give up what setuid programs gain. */
     int listener = install(program.flags, &filter);
+    if (listener < 0 && errno == EACCES) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+            report(socket, NO_NEW_PRIVS, errno, -1);
+            return NOT_INSTALLED;
+        }
+        listener = install(program.flags, &filter);
+    }
     if (listener < 0) {
         report(socket, SECCOMP, errno, -1);
         return NOT_INSTALLED;
