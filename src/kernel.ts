@@ -73,6 +73,11 @@ export interface SpawnProgramOptions extends SpawnOptions {
    * its bytes instead of EINVAL.
    */
   exact?: boolean;
+  /**
+   * Command, arguments and environment as bytes, each ended by NUL, where they are no text. As many
+   * arguments as `args` has; `env` is not looked at.
+   */
+  strings?: Uint8Array;
 }
 
 /** A kernel: its devices, files and buffers. Two of them in one process do not see each other. */
@@ -299,16 +304,17 @@ export class Kernel {
     args: readonly string[] = [],
     options: SpawnProgramOptions = {},
   ): ChildProcess {
-    const { exact = false, ...spawnOptions } = options;
+    const { exact = false, strings, ...spawnOptions } = options;
     this.#supervisor ??= new Supervisor(this);
     const strictCoherency = this.coherency === 'strict';
-    return spawn(this.#supervisor, command, args, spawnOptions, {
+    const filter = {
       exact: exact || (this.faults?.hitsAny(EXACT_CALLS) ?? false),
       strictCoherency,
       transfers: this.#readable,
       ioctlTypes: this.#ioctlTypes,
       watchProcesses: this.observers.watchProcesses,
-    });
+    };
+    return spawn(this.#supervisor, command, args, spawnOptions, filter, strings);
   }
 
   /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */

@@ -1,5 +1,6 @@
 /** A program under `run` starts with what it would start with if it had been started by itself. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +25,54 @@ const both = (script: string, encoding?: BufferEncoding) => [
   shell(script.replaceAll('$RUN', ''), encoding),
   shell(script, encoding),
 ];
+
+describe('arguments and environment', () => {
+  test('are any bytes', () => {
+    for (const script of [
+      "$RUN printf %s, $'\\xff\\xfe' $'z\\xed\\xa0\\x80' '' é $'\\xf0\\x80' $'\\xe2\\x82'",
+      "A=$'\\xff\\xfe' $RUN printenv A",
+    ]) {
+      const [alone, under] = both(script, 'latin1');
+      expect(alone).toContain('\xff\xfe');
+      expect(under).toBe(alone);
+    }
+  });
+
+  test('the environment is the very same, in its order, twice the same name included', () => {
+    const start =
+      "import os; os.execve(a[0], a, {b'Z': b'1', b'A': b'2', b'PATH': b'/usr/bin:/bin'})";
+    const [alone, under] = both(
+      `python3 -c "import sys; a = sys.argv[1:]; ${start}" $RUN /bin/cat /proc/self/environ`,
+    );
+    expect(alone).toBe('Z=1\0A=2\0PATH=/usr/bin:/bin\0');
+    expect(under).toBe(alone);
+    expect(shell('env -i $RUN /usr/bin/env')).toBe('');
+  });
+
+  test('the program is looked for in the PATH that it gets', () => {
+    expect(shell('PATH=/nowhere $RUN ls')).toBe('dmabuf-shim run: ls: no such program\n');
+  });
+
+  test('are as long as Linux lets them be', () => {
+    const script =
+      'for i in {1..12}; do export "V$i=$(printf %0100000d 0)"; done; $RUN env | grep ^V | wc -c';
+    const [alone, under] = both(script);
+    expect(under).toBe(alone);
+  });
+
+  test('a channel of child_process.fork stays Node’s own', async () => {
+    const script = 'echo "[$NODE_CHANNEL_FD]"; ls /proc/self/fd | wc -l';
+    const child = spawn(process.execPath, [main, 'run', '--', 'sh', '-c', script], {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    let stdout = '';
+    child.stdout?.on('data', (text) => {
+      stdout += text;
+    });
+    await once(child, 'close');
+    expect(stdout).toMatch(/^\[\]\n/);
+  });
+});
 
 describe('privileges', () => {
   const needsRoot = needs(['setpriv', 'util-linux']);

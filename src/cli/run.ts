@@ -9,6 +9,7 @@ import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { kernelVersion } from './options.js';
 import { FOUND, type RunReport, startReport } from './report.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run_options.js';
+import { programStrings } from './strings.js';
 import { startTraces } from './traces.js';
 import { UsageError } from './usage.js';
 
@@ -25,12 +26,11 @@ export async function run(args: string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const [command, ...rest] = program;
-  if (command === undefined) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
+  if (program.length === 0) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
   using kernel = makeKernel(options);
   const stopCatching = options.device ? catchStray(kernel) : undefined;
   try {
-    return await runUnder(kernel, options, command, rest);
+    return await runUnder(kernel, options, program);
   } catch (error) {
     // A mistake of ours, not of a driver.
     stopCatching?.();
@@ -41,8 +41,7 @@ export async function run(args: string[]): Promise<number> {
 async function runUnder(
   kernel: Kernel,
   options: RunOptions,
-  command: string,
-  args: readonly string[],
+  program: readonly string[],
 ): Promise<number> {
   const devices = await addOwnDevices(kernel, options);
   const faultsLeft = await addFaults(kernel, options);
@@ -50,8 +49,7 @@ async function runUnder(
   const stopTracing = await startTraces(kernel, options);
   let child: ChildProcess;
   try {
-    const stdio = 'inherit';
-    child = kernel.spawn(command, args, { stdio, exact: options.exact ?? false });
+    child = start(kernel, options, program);
   } catch (error) {
     if (!(error instanceof UnsupportedMachineError)) throw error;
     const { explain } = await import('./doctor.js');
@@ -65,6 +63,17 @@ async function runUnder(
     stopTracing();
     for (const line of faultsLeft()) writeLine(2, `dmabuf-shim run: ${line}`);
   }
+}
+
+/** The program gets what we were given, as it was. */
+function start(
+  kernel: Kernel,
+  { exact = false }: RunOptions,
+  program: readonly string[],
+): ChildProcess {
+  const [command = '', ...args] = program;
+  const strings = programStrings(program);
+  return kernel.spawn(command, args, { stdio: 'inherit', strings, exact });
 }
 
 async function addOwnDevices(kernel: Kernel, { device, watch }: RunOptions) {

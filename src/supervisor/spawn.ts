@@ -1,15 +1,22 @@
 /** Starting programs under the supervisor. */
 import { type ChildProcess, type SpawnOptions, spawn as spawnProcess } from 'node:child_process';
-import { launcher, native, SystemError } from '../native.js';
+import { check, launcher, native, SystemError } from '../native.js';
 import { buildFilter, type FilterOptions } from './filter.js';
 import type { Supervisor } from './supervisor.js';
 
 const SOCK_SEQPACKET = 5;
+const MFD_CLOEXEC = 1;
 
 /** What the launcher reports: struct { u32 step; s32 errno }. */
 const REPORT_SIZE = 8;
 /** Which step failed, or 0: the listener comes with the report. */
-const STEPS = ['', 'prctl(PR_SET_NO_NEW_PRIVS)', 'seccomp(SECCOMP_SET_MODE_FILTER)', 'execve'];
+const STEPS = [
+  '',
+  'prctl(PR_SET_NO_NEW_PRIVS)',
+  'seccomp(SECCOMP_SET_MODE_FILTER)',
+  'execve',
+  'mmap',
+];
 const STEP_EXEC = 3;
 
 /** Why a program cannot be served on this machine. `dmabuf-shim doctor` says more. */
@@ -27,6 +34,7 @@ export class UnsupportedMachineError extends Error {
 /**
  * child_process.spawn() of a program that the supervisor serves. An `error` event reports what
  * spawn's own would: a program that is not there, or may not be executed.
+ * @param strings Instead of command, args and env: these and the environment as bytes, each ended by NUL.
  * @throws UnsupportedMachineError where this machine forbids seccomp notification.
  */
 export function spawn(
@@ -35,6 +43,7 @@ export function spawn(
   args: readonly string[],
   { shell, ...options }: SpawnOptions,
   filter: FilterOptions,
+  strings?: Uint8Array,
 ): ChildProcess {
   const program = shell
     ? [shell === true ? '/bin/sh' : shell, '-c', [command, ...args].join(' ')]
@@ -43,12 +52,12 @@ export function spawn(
   if (typeof pair === 'number') throw new SystemError(-pair, 'socketpair');
   const [ours, theirs] = pair;
   try {
-    native.sendmsg(ours, buildFilter(filter), [], 0);
+    sendProgram(ours, buildFilter(filter), strings);
     const stdio = stdioArray(options.stdio);
     const child = spawnProcess(launcher, [String(stdio.length), ...program], {
       ...options,
-      // libuv's io_uring would go around the supervisor, and the filter forbids it.
-      env: { UV_USE_IO_URING: '0', ...(options.env ?? process.env) },
+      // What it says to the dynamic loader is for the program.
+      ...(strings && { env: {} }),
       stdio: [...stdio, theirs],
     });
     native.close(theirs);
@@ -72,6 +81,22 @@ export function spawn(
     return child;
   } finally {
     native.close(ours);
+  }
+}
+
+/** The launcher's message: see its first comment. */
+function sendProgram(socket: number, filter: Uint8Array, strings: Uint8Array | undefined): void {
+  if (!strings) {
+    check('sendmsg', native.sendmsg(socket, filter, [], 0));
+    return;
+  }
+  // A message holds less than arguments and environment may have.
+  const memfd = check('memfd_create', native.memfdCreate('strings', MFD_CLOEXEC));
+  try {
+    check('write', native.write(memfd, strings));
+    check('sendmsg', native.sendmsg(socket, filter, [memfd], 0));
+  } finally {
+    native.close(memfd);
   }
 }
 
