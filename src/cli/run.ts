@@ -6,6 +6,7 @@ import { Kernel } from '../kernel.js';
 import { native } from '../native.js';
 import { formatRecord, KERN_WARNING, type LogRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
+import { inheritedDescriptors, letGo, passOn, stdioBeside } from './inherited.js';
 import { kernelVersion } from './options.js';
 import { FOUND, type RunReport, startReport } from './report.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run_options.js';
@@ -19,6 +20,7 @@ export async function run(args: string[]): Promise<number> {
     process.stdout.write(RUN_USAGE);
     return 0;
   }
+  const inherited = inheritedDescriptors();
   for (const spec of options.device ?? []) {
     const { deviceHelp } = await import('./devices.js');
     const help = await deviceHelp(spec);
@@ -30,7 +32,7 @@ export async function run(args: string[]): Promise<number> {
   using kernel = makeKernel(options);
   const stopCatching = options.device ? catchStray(kernel) : undefined;
   try {
-    return await runUnder(kernel, options, program);
+    return await runUnder(kernel, options, program, inherited);
   } catch (error) {
     // A mistake of ours, not of a driver.
     stopCatching?.();
@@ -42,6 +44,7 @@ async function runUnder(
   kernel: Kernel,
   options: RunOptions,
   program: readonly string[],
+  inherited: readonly number[],
 ): Promise<number> {
   const devices = await addOwnDevices(kernel, options);
   const faultsLeft = await addFaults(kernel, options);
@@ -49,7 +52,7 @@ async function runUnder(
   const stopTracing = await startTraces(kernel, options);
   let child: ChildProcess;
   try {
-    child = start(kernel, options, program);
+    child = start(kernel, options, program, inherited);
   } catch (error) {
     if (!(error instanceof UnsupportedMachineError)) throw error;
     const { explain } = await import('./doctor.js');
@@ -70,10 +73,14 @@ function start(
   kernel: Kernel,
   { exact = false }: RunOptions,
   program: readonly string[],
+  inherited: readonly number[],
 ): ChildProcess {
   const [command = '', ...args] = program;
   const strings = programStrings(program);
-  return kernel.spawn(command, args, { stdio: 'inherit', strings, exact });
+  passOn(inherited);
+  const child = kernel.spawn(command, args, { stdio: stdioBeside(inherited), strings, exact });
+  letGo(inherited);
+  return child;
 }
 
 async function addOwnDevices(kernel: Kernel, { device, watch }: RunOptions) {
