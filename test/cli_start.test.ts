@@ -178,3 +178,16 @@ describe('privileges', () => {
     expect(seen).toBe('NoNewPrivs:\t1\nsystem\n');
   });
 });
+
+describe('a terminal', () => {
+  beforeEach(needs(['script', 'bsdutils'], ['stty', 'coreutils']));
+
+  test('keeps the modes that the program has set', () => {
+    const script = '$RUN stty -echo -icanon; stty -a';
+    const [alone, under] = both(
+      `script -qec ${JSON.stringify(`bash -c '${script}'`)} /dev/null </dev/null`,
+    );
+    expect(alone).toMatch(/-icanon[\s\S]* -echo /);
+    expect(under).toBe(alone);
+  });
+});

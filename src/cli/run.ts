@@ -231,7 +231,18 @@ async function finish(
     native.raiseDefault(death);
   }
   signals.close();
+  leaveStdioAlone();
   return found ? FOUND : status;
+}
+
+/**
+ * When Node ends, it puts a terminal's modes and O_NONBLOCK back to what they were at its start: the program
+ * may have set others, and on purpose. It does so with what is still open.
+ */
+function leaveStdioAlone(): void {
+  process.once('exit', () => {
+    for (const fd of [0, 1, 2]) native.close(fd);
+  });
 }
 
 function describe(error: NodeJS.ErrnoException): string {
