@@ -12,6 +12,8 @@ import { needs } from './programs.js';
 const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-start-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+beforeEach(needs(['bash', 'bash'], ['python3', 'python3']));
+
 const RUN = [process.execPath, main, 'run', '--'];
 
 /** The output of a shell's script, in which $RUN is the command line up to the program. */
@@ -28,8 +30,6 @@ const both = (script: string, encoding?: BufferEncoding) => [
 ];
 
 describe('descriptors', () => {
-  beforeEach(needs(['python3', 'python3']));
-
   test('a redirection of the shell is there to be written to', () => {
     expect(shell("$RUN sh -c 'echo hi >&3' 3>three; cat three")).toBe('hi\n');
     expect(shell('$RUN cat <(echo one) <(echo two)')).toBe('one\ntwo\n');
