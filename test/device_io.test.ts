@@ -19,6 +19,7 @@ import {
 } from '../ioctl/index.js';
 import { defineDevice } from '../src/index.js';
 import { addressOf } from '../src/posix.js';
+import { pipe } from './gadget.js';
 import { LINKAGES, needsCompiler, program } from './programs.js';
 import { expectNothingLeft, run, testKernel } from './run.js';
 
@@ -260,5 +261,33 @@ describe('events', () => {
     }
     await Promise.all(readers);
     expect(got.toSorted()).toEqual([1, 2, 3]);
+  });
+});
+
+describe.each([false, true])('reads and writes at a position (exact: %s)', (exact) => {
+  beforeEach(needsCompiler);
+
+  test('are ESPIPE; where the file is, they are as without', async () => {
+    const kernel = testKernel();
+    kernel.addDevice(pipe);
+    const { stdout } = await run(kernel, program('vectors'), ['/dev/class/pipe0'], { exact });
+    expect(stdout.trim().split('\n')).toEqual([
+      'pwrite -> -1 ESPIPE',
+      'pread -> -1 ESPIPE',
+      'pwritev -> -1 ESPIPE',
+      'preadv -> -1 ESPIPE',
+      'preadv at -1 -> -1 EINVAL',
+      'pwritev2 at 0 -> -1 ESPIPE',
+      'preadv2 at 0 -> -1 ESPIPE',
+      'preadv2 at -2 -> -1 EINVAL',
+      'pwritev2 -> 5',
+      'preadv2, appending -> -1 EOPNOTSUPP',
+      'preadv2, O_WRONLY -> -1 EBADF',
+      'pwritev2, O_RDONLY -> -1 EBADF',
+      'preadv2 to nowhere -> -1 EFAULT',
+      'preadv2 -> 5',
+      'ab cde',
+    ]);
+    await expectNothingLeft(kernel);
   });
 });

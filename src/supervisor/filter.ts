@@ -79,13 +79,20 @@ const ALWAYS = [
 const POLLS = { poll: 1, ppoll: 1, select: 0, pselect6: 0 };
 
 /** What ordinary programs do all the time: only on demand, or for a device that can be read or written. */
-const TRANSFERS = ['read', 'write', 'readv', 'writev', 'pread64', 'pwrite64'];
-export const EXACT_CALLS = [
-  ...TRANSFERS,
+const TRANSFERS = [
+  'read',
+  'write',
+  'readv',
+  'writev',
+  'pread64',
+  'pwrite64',
   'preadv',
   'pwritev',
   'preadv2',
   'pwritev2',
+];
+export const EXACT_CALLS = [
+  ...TRANSFERS,
   'sendfile',
   'splice',
   'copy_file_range',

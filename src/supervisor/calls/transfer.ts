@@ -45,15 +45,29 @@ function iovec(call: Call): Segment[] {
   }));
 }
 
-/** At the position in argument `position`; for preadv2 and its twin, −1 is the file's own position. */
+/** At the position in argument 3. */
 const positioned =
-  (direction: Direction, position = 3): Handler =>
+  (direction: Direction): Handler =>
   (call) => {
     const file = fileOf(call);
     if (!file) return CONTINUE;
-    if (call.signed(position) < 0) return -Errno.EINVAL;
+    if (call.signed(3) < 0) return -Errno.EINVAL;
     return file.f_op.positioned ? refused(file, direction) : -Errno.ESPIPE;
   };
+
+/** <linux/fs.h>: the only flag that a file with read() and write() of its own does not refuse. */
+const RWF_HIPRI = 1;
+
+/** With flags; −1 is the file's own position, and all that a device has. */
+function positionedOrNot(direction: Direction): Handler {
+  const there = positioned(direction);
+  const here = transfer(direction, (call) => {
+    const segments = iovec(call);
+    if (call.int(5) & ~RWF_HIPRI) throw errno('EOPNOTSUPP');
+    return segments;
+  });
+  return (call) => (call.signed(3) === -1 ? here(call) : there(call));
+}
 
 function sendfile(call: Call): Answer {
   const from = fileOf(call, 1);
@@ -105,10 +119,10 @@ export const transferCalls: Record<string, Handler> = {
   writev: transfer('write', iovec),
   pread64: positioned('read'),
   preadv: positioned('read'),
-  preadv2: positioned('read'),
+  preadv2: positionedOrNot('read'),
   pwrite64: positioned('write'),
   pwritev: positioned('write'),
-  pwritev2: positioned('write'),
+  pwritev2: positionedOrNot('write'),
   sendfile,
   splice,
   copy_file_range,
