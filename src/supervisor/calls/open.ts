@@ -96,7 +96,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     if (found.of === 'fdinfo') {
       kernel.settle();
       const fd = openContent(fdinfo(file, found.path), flags);
-      return call.answerFd(fd, (flags & O_CLOEXEC) !== 0);
+      return call.answerNewFd(fd, (flags & O_CLOEXEC) !== 0);
     }
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (flags & O_NOFOLLOW) return flags & O_PATH ? CONTINUE : -Errno.ELOOP;
