@@ -1,11 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { O_DIRECTORY } from '../../ioctl/index.js';
 import type { Shmem } from '../mm/shmem.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { major, minor } from './dev_t.js';
 import { livingThread } from './threads.js';
 
-const AT_FDCWD = -100;
 const stat = new Float64Array(STAT_FIELDS);
+
+/** What a descriptor or a mapping is of. */
+interface Inode {
+  dev: number;
+  ino: number;
+}
 
 /** Where this process has mapped memories for the kernel's own ends, beside {@link Shmem.mapping}. */
 export const kernelMappings = new Set<number>();
@@ -18,50 +24,54 @@ export const kernelMappings = new Set<number>();
  */
 export function countUses(memory: Shmem): number {
   let uses = 0;
-  const own = `/proc/${process.pid}/fd/${memory.fd}`;
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    for (const path of descriptorPaths(Number(pid))) {
-      if (path === own) continue;
-      if (native.fstatat(AT_FDCWD, path, 0, stat) < 0) continue;
-      if (stat[Stat.ino] === memory.ino && stat[Stat.dev] === memory.dev) uses++;
-    }
-    const areas = areasOf(pid, memory);
-    uses += areas.length;
-    if (Number(pid) === process.pid) uses -= areas.filter((at) => kernelMappings.has(at)).length;
+  for (const { pid, tid } of processes()) {
+    const descriptors = descriptorsOf(tid, memory);
+    const areas = areasOf(tid, memory);
+    uses += descriptors.length + areas.length;
+    if (pid !== process.pid) continue;
+    if (descriptors.includes(memory.fd)) uses--;
+    uses -= areas.filter((at) => kernelMappings.has(at)).length;
   }
   return memory.isMapped ? uses - 1 : uses;
 }
 
 /** The processes, other than this one, that have a descriptor of an inode. */
-export function holdersOf({ dev, ino }: { dev: number; ino: number }): number[] {
-  return readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
-    .filter((pid) =>
-      descriptorPaths(Number(pid)).some(
-        (path) =>
-          native.fstatat(AT_FDCWD, path, 0, stat) === 0 &&
-          stat[Stat.ino] === ino &&
-          stat[Stat.dev] === dev,
-      ),
-    )
-    .map(Number);
+export function holdersOf(inode: Inode): number[] {
+  return [...processes()]
+    .filter(({ pid, tid }) => pid !== process.pid && descriptorsOf(tid, inode).length > 0)
+    .map(({ pid }) => pid);
 }
 
-/** The descriptors of a process. */
-function descriptorPaths(pid: number): string[] {
-  const paths = descriptorPathsOf(pid);
-  if (paths.length > 0) return paths;
-  const tid = livingThread(pid);
-  return tid === pid ? [] : descriptorPathsOf(tid);
+/** Those that there is something to be seen of, each with the thread by which to look into it. */
+function* processes(): Iterable<{ pid: number; tid: number }> {
+  // Most processes of a machine are threads of its kernel: they have no program.
+  const hasProgram = (tid: number) => typeof native.readlink(`/proc/${tid}/exe`) === 'string';
+  for (const pid of readdirSync('/proc').map(Number).filter(Boolean)) {
+    if (hasProgram(pid)) yield { pid, tid: pid };
+    else {
+      const tid = livingThread(pid);
+      if (tid !== pid && hasProgram(tid)) yield { pid, tid };
+    }
+  }
 }
 
-function descriptorPathsOf(tid: number): string[] {
+/** The descriptors of a thread's process that are of an inode. */
+function descriptorsOf(tid: number, { dev, ino }: Inode): number[] {
   const folder = `/proc/${tid}/fd`;
+  // By names in an open directory: most of the path is looked up once for all of them.
+  const fd = native.open(folder, O_DIRECTORY, 0);
+  if (fd < 0) return [];
   try {
-    return readdirSync(folder).map((fd) => `${folder}/${fd}`);
+    return readdirSync(folder)
+      .map(Number)
+      .filter((name) => {
+        if (native.fstatNumber(fd, name, stat) < 0) return false;
+        return stat[Stat.ino] === ino && stat[Stat.dev] === dev;
+      });
   } catch {
-    return []; // Gone, or another user's.
+    return []; // Gone meanwhile.
+  } finally {
+    native.close(fd);
   }
 }
 
@@ -77,12 +87,11 @@ export interface AddressRange {
  * How many mappings there are, in all processes that this user may look into, of an inode at addresses
  * where it was once mapped: an area each, as Linux counts them, but for what is made of pieces.
  */
-export function countAreas(inode: { dev: number; ino: number }, ranges: AddressRange[]): number {
+export function countAreas(inode: Inode, ranges: AddressRange[]): number {
   let count = 0;
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
+  for (const { tid } of processes()) {
     const seen = new Set<AddressRange>();
-    for (const start of areasOf(pid, inode)) {
+    for (const start of areasOf(tid, inode)) {
       const range = ranges.find((each) => start >= each.start && start < each.end);
       if (!range || (range.pieced && seen.has(range))) continue;
       seen.add(range);
@@ -92,24 +101,22 @@ export function countAreas(inode: { dev: number; ino: number }, ranges: AddressR
   return count;
 }
 
-/** Where a process has an inode mapped. */
-function areasOf(pid: string, inode: { dev: number; ino: number }): number[] {
-  let maps: string;
+function mapsOf(tid: number): string {
   try {
-    maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
-    // Of a process whose first thread has ended.
-    if (maps === '') maps = readFileSync(`/proc/${livingThread(Number(pid))}/maps`, 'latin1');
+    return readFileSync(`/proc/${tid}/maps`, 'latin1');
   } catch {
-    return [];
+    return ''; // Gone meanwhile, or another user's.
   }
-  const dev = formatDev(inode.dev);
+}
+
+/** Where a thread's process has an inode mapped. */
+function areasOf(tid: number, { dev, ino }: Inode): number[] {
+  const maps = mapsOf(tid);
+  // start-end perms offset dev inode path: there are hundreds of lines, and few are of this inode.
+  const wanted = ` ${formatDev(dev)} ${ino} `;
   const starts: number[] = [];
-  for (const line of maps.split('\n')) {
-    // address perms offset dev inode path
-    const [addresses = '', , , lineDev, ino] = line.split(/ +/, 5);
-    if (Number(ino) === inode.ino && lineDev === dev) {
-      starts.push(Number.parseInt(addresses, 16));
-    }
+  for (let at = maps.indexOf(wanted); at >= 0; at = maps.indexOf(wanted, at + 1)) {
+    starts.push(Number.parseInt(maps.slice(maps.lastIndexOf('\n', at) + 1, at), 16));
   }
   return starts;
 }
