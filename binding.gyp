@@ -22,6 +22,7 @@
         "native/notify.c",
         "native/rouse.c",
         "native/inject.c",
+        "native/redirect.c",
         "native/tracee.c",
         "native/system_calls.c"
       ]

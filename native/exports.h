@@ -78,7 +78,9 @@
     X(rouse)                                                                                       \
     /* inject.c */                                                                                 \
     X(injectCalls)                                                                                 \
-    X(interruptCall)
+    X(interruptCall)                                                                               \
+    /* redirect.c */                                                                               \
+    X(redirectCall)
 
 #define EXPORT(name) napi_value js_##name(napi_env env, napi_callback_info info)
 

@@ -6,11 +6,12 @@
  * only, but reports itself with a forced SIGTRAP, which for good resets the program's action for
  * SIGTRAP if that is blocked or ignored.
  */
-#include "inject_arch.h"
+#include "inject.h"
 #include "notify.h"
 #include "tracee.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -28,13 +29,6 @@ struct loan {
     int *ours, *theirs;
     uint32_t count, lent;
 };
-
-static bool has_failed(int64_t result) { return result < 0 && result >= -4095; }
-
-/* ERESTARTSYS and its kin are for the kernel's own eyes. */
-static int64_t visible(int64_t result) {
-    return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK ? -EINTR : result;
-}
 
 /* 0, -ESRCH when the notification has ended, or what is wrong with the listener. */
 static int still_waits(int listener, uint64_t id) {
@@ -55,8 +49,7 @@ static int lend(int listener, uint64_t id, struct loan *loan) {
     return 0;
 }
 
-/* Has the thread leave the notified call, to stop where the kernel would restart it. */
-static bool leave_call(int listener, uint64_t id, pid_t tid, int error) {
+bool leave_call(int listener, uint64_t id, pid_t tid, int error) {
     struct seccomp_notif_resp response = {.id = id, .error = -error};
     /* Interrupted first, answered then: the other way round it might get back to its code. */
     if (ptrace(PTRACE_INTERRUPT, tid, 0, 0)) return false;
@@ -65,13 +58,12 @@ static bool leave_call(int listener, uint64_t id, pid_t tid, int error) {
     return tracee_wait(tid) != TRACEE_GONE;
 }
 
-/* One call at the instruction that `after` is behind. False: the thread is gone. */
-static bool run_call(pid_t tid, const registers *original, uint64_t after, uint64_t nr,
-                     const uint64_t *args, int64_t *result) {
+bool run_call(pid_t tid, const registers *original, uint64_t after, uint64_t nr,
+              const uint64_t *args, int64_t *result) {
     registers r = *original;
     arch_set_call(&r, after, nr, args);
     if (arch_set(tid, &r) || !tracee_run_call(tid) || arch_get(tid, &r)) return false;
-    *result = visible(arch_result(&r));
+    *result = is_interrupted(arch_result(&r)) ? -EINTR : arch_result(&r);
     return true;
 }
 
@@ -129,23 +121,29 @@ static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *call
     return 0;
 }
 
-/*
- * Every stop would send us SIGCHLD, and libuv's handler costs more than the stop. The end of a child
- * is told all the same. Answers whether there is something to restore.
- */
-static bool hush_stops(struct sigaction *before) {
-    if (sigaction(SIGCHLD, NULL, before) || before->sa_flags & SA_NOCLDSTOP) return false;
-    struct sigaction hushed = *before;
-    hushed.sa_flags |= SA_NOCLDSTOP;
-    return sigaction(SIGCHLD, &hushed, NULL) == 0;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static unsigned hushing;
+
+/* libuv may have another action by now: only the flag is changed. */
+static void tell_of_stops(bool tell) {
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action)) return;
+    action.sa_flags = tell ? action.sa_flags & ~SA_NOCLDSTOP : action.sa_flags | SA_NOCLDSTOP;
+    sigaction(SIGCHLD, &action, NULL);
 }
 
-/* What is done with a thread while it is ours. 0, or -ESRCH when it is gone. */
-typedef int work(int listener, const struct seccomp_notif *notif, pid_t tid, void *what);
+/*
+ * Every stop would send us SIGCHLD, and libuv's handler costs more than the stop. The end of a child
+ * is told all the same.
+ */
+static void hush_stops(bool hush) {
+    pthread_mutex_lock(&lock);
+    if (hush ? hushing++ == 0 : --hushing == 0) tell_of_stops(!hush);
+    pthread_mutex_unlock(&lock);
+}
 
-/* Traces the thread, if it waits in the notification, for the time of `work`. */
-static int with_tracee(int listener, const struct seccomp_notif *notif, pid_t tid, work *work,
-                       void *what) {
+int with_tracee(int listener, const struct seccomp_notif *notif, pid_t tid, work *work,
+                void *what) {
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
     int error = still_waits(listener, notif->id);
     if (error) return error;
@@ -155,14 +153,13 @@ static int with_tracee(int listener, const struct seccomp_notif *notif, pid_t ti
         int gone = still_waits(listener, notif->id);
         return gone ? gone : error;
     }
-    struct sigaction before;
-    bool hushed = hush_stops(&before);
+    hush_stops(true);
     error = work(listener, notif, tid, what);
     if (ptrace(PTRACE_DETACH, tid, 0, 0)) {
         tracee_reap(tid);
         error = -ESRCH;
     }
-    if (hushed) sigaction(SIGCHLD, &before, NULL);
+    hush_stops(false);
     return error;
 }
 

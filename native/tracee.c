@@ -1,8 +1,8 @@
 /*
  * Waiting for a traced thread, in a process whose event loop reaps its own children.
  *
- * waitid is only used to look (WNOWAIT): a status that libuv waits for must stay. It never sleeps in
- * the kernel either: when another thread of the program calls execve, a traced leader disappears
+ * waitid only looks at an end (WNOWAIT): that is for libuv to see. A stop is taken at once: libuv would
+ * take it for an end. It never sleeps in the kernel either: when another thread of the program calls execve, a traced leader disappears
  * without a word and its pid lives on untraced, so that a sleeping wait would last as long as the
  * program. A stop is some microseconds away, so looking again is also the faster way.
  */
@@ -54,13 +54,14 @@ static int look(pid_t tid) {
     if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL))
         return TRACEE_GONE; /* ECHILD: it is no longer ours */
     if (info.si_pid != tid) return -1;
-    return info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED ? info.si_status
-                                                                      : TRACEE_GONE;
+    if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return TRACEE_GONE;
+    waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | __WALL);
+    return info.si_status;
 }
 
 static void nap(void) { nanosleep(&(struct timespec){0, NAP_NS}, NULL); }
 
-int tracee_wait(pid_t tid) {
+static int wait_for_stop(pid_t tid, bool may_last) {
     int status;
     for (unsigned looks = 0; (status = look(tid)) < 0; looks++) {
         if (looks < EAGER_LOOKS) {
@@ -71,10 +72,12 @@ int tracee_wait(pid_t tid) {
         unsigned naps = looks - EAGER_LOOKS + 1;
         if (naps % 16 == 0 && !is_traced(tid)) return TRACEE_GONE;
         /* It may be caught in a call that waits for us: a signal ends that with EINTR. */
-        if (naps == PATIENCE_NAPS) ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+        if (naps == PATIENCE_NAPS && !may_last) ptrace(PTRACE_INTERRUPT, tid, 0, 0);
     }
     return status;
 }
+
+int tracee_wait(pid_t tid) { return wait_for_stop(tid, false); }
 
 /*
  * A zombie of a traced thread waits for its tracer, and its process with it. Only a leader whose
@@ -90,17 +93,21 @@ void tracee_reap(pid_t tid) {
     }
 }
 
-bool tracee_to_syscall_stop(pid_t tid) {
+static bool to_syscall_stop(pid_t tid, bool may_last) {
     long signal = 0;
     for (;;) {
         if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return false;
-        int status = tracee_wait(tid);
+        int status = wait_for_stop(tid, may_last);
         if (status == TRACEE_GONE) return false;
         if (status == SYSCALL_STOP) return true;
         /* SIGSTOP, which no mask keeps out, goes its way. */
         signal = status >> 8 == 0 ? status : 0;
     }
 }
+
+bool tracee_to_syscall_stop(pid_t tid) { return to_syscall_stop(tid, false); }
+
+bool tracee_to_late_stop(pid_t tid) { return to_syscall_stop(tid, true); }
 
 bool tracee_run_call(pid_t tid) {
     return tracee_to_syscall_stop(tid) /* its entry */ && tracee_to_syscall_stop(tid) /* its exit */;

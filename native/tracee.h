@@ -16,6 +16,9 @@ void tracee_reap(pid_t tid);
 /* Resumes until the next entry into a system call, or the exit from it. False: gone. */
 bool tracee_to_syscall_stop(pid_t tid);
 
+/* The same, to the exit from a call that may last. */
+bool tracee_to_late_stop(pid_t tid);
+
 /* Resumes until the exit of the system call that the registers are set for. False: gone. */
 bool tracee_run_call(pid_t tid);
 

@@ -199,6 +199,21 @@ export interface Native {
     results: Float64Array,
     fds?: number[],
   ): number;
+  /**
+   * Lets the thread `tid`, which waits in the notification `notif`, make its call again with `path` in place of
+   * its argument number `argument`, and `mark`, for the filter, as the sixth. Answers 0, with the call's
+   * result in `result[0]`; -EINPROGRESS if that takes long: the thread goes on by itself, and the
+   * notification has ended; or as {@link injectCalls} where it could not be.
+   */
+  redirectCall(
+    listener: number,
+    notif: Uint8Array,
+    tid: number,
+    argument: number,
+    path: string,
+    mark: number,
+    result: Float64Array,
+  ): number;
 
   /**
    * Has the thread `tid` leave the notification `notif` to handle a signal, if there is one for it: its call

@@ -26,14 +26,16 @@ export interface FoundMachine {
   detour: boolean;
 }
 
-/** An entry of /proc/PID/fd or /proc/PID/fdinfo. */
+/** An entry of /proc/PID/fd or /proc/PID/fdinfo; or the link /proc/PID/cwd itself, which has no number. */
 export interface FoundDescriptor {
   kind: 'descriptor';
-  of: 'fd' | 'fdinfo';
+  of: 'fd' | 'fdinfo' | 'cwd';
   /** The process, or one of its threads. */
   pid: number;
   fd: number;
   path: string;
+  /** As in {@link FoundMachine}. */
+  detour: boolean;
 }
 
 export interface NotFound {
@@ -43,8 +45,7 @@ export interface NotFound {
 
 export type Found = FoundNode | FoundMachine | FoundDescriptor | NotFound;
 
-const PROC_CWD = /^\/proc\/\d+(?:\/task\/\d+)?\/cwd$/;
-const PROC_FD = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/(fd|fdinfo)\/(\d+)$/;
+const PROC_ENTRY = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/(?:(fd|fdinfo)\/(\d+)|cwd)$/;
 
 /**
  * Follows an absolute path, component by component, for the caller `self` (process and thread). The
@@ -112,23 +113,20 @@ export function namei(
       at = `/proc/${self.tgid()}/task/${self.tid}`;
       continue;
     }
-    if (last) {
-      const match = PROC_FD.exec(here);
-      if (match) {
-        const [, pid, tid, of, fd] = match;
-        const kind = of as 'fd' | 'fdinfo';
+    const entry = last && PROC_ENTRY.exec(here);
+    if (entry) {
+      const [, pid, tid, of = 'cwd', fd = -1] = entry;
+      if (of !== 'cwd' || !follow) {
         return {
           kind: 'descriptor',
-          of: kind,
+          of: of as FoundDescriptor['of'],
           pid: Number(tid ?? pid),
           fd: Number(fd),
           path: here,
+          detour,
         };
       }
     }
-    // What it says of a directory of ours is for the caller to put right.
-    if (last && !follow && PROC_CWD.test(here))
-      return { kind: 'machine', path: here, detour: true };
     if (!last || follow) {
       const target = native.readlink(here);
       if (typeof target === 'string') {

@@ -37,37 +37,45 @@ export const INJECTED_MMAP = 0xdb0f;
 /** In the same place: the call fails with the errno that its first argument says, and does nothing. */
 export const INJECTED_FAILURE = 0xdb0e;
 const MAX_ERRNO = 0xfff;
+/**
+ * The sixth argument, which has no meaning to them, of the calls that a thread makes with another path than its own,
+ * and of those that go with them: they are let through.
+ */
+export const REDIRECTED = { high: 0xdb0d, low: 0xdb0d0001 };
 
 const FIONREAD = 0x541b;
 const TTY_TYPE = 0x5400;
 const SOCKET_TYPE = 0x8900;
 
-/** Paths, and what is known by descriptor but rarely asked. */
-const ALWAYS = [
+const PATHS = [
   'open',
   'openat',
   'openat2',
   'creat',
   'stat',
   'lstat',
-  'fstat',
   'newfstatat',
   'statx',
-  'fstatfs',
   'access',
   'faccessat',
   'faccessat2',
   'readlink',
   'readlinkat',
+  'chdir',
+  'truncate',
   'getxattr',
   'lgetxattr',
   'listxattr',
   'llistxattr',
+] as const;
+
+/** What is known by descriptor, but rarely asked. */
+const ALWAYS = [
+  'fstat',
+  'fstatfs',
   'getdents64',
-  'chdir',
   'getcwd',
   'lseek',
-  'truncate',
   'ftruncate',
   'fallocate',
   'fsync',
@@ -126,6 +134,16 @@ function whenSet(offset: number, bits: number, result: Instruction): Instruction
   return [[LD_W_ABS, 0, 0, offset], [JSET_K, 0, 1, bits], result];
 }
 
+/** Asks us, unless it is a call that we have the program make. */
+const notifyUnlessOurs: Instruction[] = [
+  [LD_W_ABS, 0, 0, argHigh(5)],
+  [JEQ_K, 0, 3, REDIRECTED.high],
+  [LD_W_ABS, 0, 0, argLow(5)],
+  [JEQ_K, 0, 1, REDIRECTED.low],
+  allow,
+  notify,
+];
+
 /** A request's type is its second byte. Terminals' and sockets' own are common, and seldom ours. */
 const ioctlRules = (ours: ReadonlySet<string>): Instruction[] => [
   ...when(argLow(1), FIONREAD, notify),
@@ -161,9 +179,8 @@ const PAGE_ADVICE = [4, 9, 21, 22, 23];
 
 /** What shows, or hides, which pages a program has accessed. */
 const strictRules: Instruction[] = [
-  ...['munmap', 'mremap', 'mlock', 'mlock2', 'mlockall', 'exit_group'].flatMap((name) =>
-    on(name, [notify]),
-  ),
+  ...on('munmap', notifyUnlessOurs),
+  ...['mremap', 'mlock', 'mlock2', 'mlockall', 'exit_group'].flatMap((name) => on(name, [notify])),
   ...on('madvise', [...PAGE_ADVICE.flatMap((advice) => when(argLow(2), advice, notify)), allow]),
 ];
 
@@ -171,9 +188,8 @@ const CLONE_THREAD = 0x10000;
 
 /** What shows what a process has: when it forks, unmaps, ends. clone3's flags are in its memory. */
 const processRules: Instruction[] = [
-  ...['munmap', 'exit', 'exit_group', 'fork', 'vfork', 'clone3'].flatMap((name) =>
-    on(name, [notify]),
-  ),
+  ...on('munmap', notifyUnlessOurs),
+  ...['exit', 'exit_group', 'fork', 'vfork', 'clone3'].flatMap((name) => on(name, [notify])),
   ...on('clone', [...whenSet(argLow(0), CLONE_THREAD, allow), notify]),
 ];
 
@@ -209,6 +225,7 @@ export function buildFilter({
     ...on('ioctl', exact ? [notify] : ioctlRules(ioctlTypes)),
     ...on('mmap', mmapRules),
     ...on('fcntl', fcntlRules([...FCNTL, ...(exact ? EXACT_FCNTL : [])])),
+    ...PATHS.flatMap((name) => on(name, notifyUnlessOurs)),
     ...[...ALWAYS, ...demanded].flatMap((name) => on(name, [notify])),
     ...Object.entries(POLLS).flatMap(([name, count]) =>
       on(name, [...when(argLow(count), 0, allow), notify]),

@@ -1,7 +1,8 @@
 import { Errno } from '../errno.js';
 import { type InjectedCall, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
-import { ANSWERED, type Answer, type Call } from './call.js';
+import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
+import { REDIRECTED } from './filter.js';
 import { readStatus } from './process.js';
 
 /**
@@ -23,6 +24,26 @@ export function injectOrRefuse(
     return -Errno.EPERM;
   }
   call.answered = [...results].find(isFailure) ?? results[0] ?? 0;
+  return ANSWERED;
+}
+
+const MARK = REDIRECTED.high * 2 ** 32 + REDIRECTED.low;
+const result = new Float64Array(1);
+
+/**
+ * Lets the caller make its own call with another path, in the place of the argument `argument`: that of
+ * something which the machine has, where the machine does not know the way. It is for the caller to get there:
+ * with its credentials, its root, its umask, and however long it takes.
+ */
+export function redirect(call: Call, argument: number, path: string): Answer {
+  const { listener, notif, tid, task } = call;
+  result[0] = 0;
+  const answer = native.redirectCall(listener, notif, tid, argument, path, MARK, result);
+  // It is on its way: what comes of it is between the caller and the machine's kernel.
+  if (answer === -Errno.EINPROGRESS) return CONTINUE;
+  if (answer === -Errno.EPERM) reportRefusal(call, `process ${task.pid} cannot be led to ${path}`);
+  if (answer < 0 && answer !== -Errno.ESRCH) return answer;
+  call.answered = result[0];
   return ANSWERED;
 }
 

@@ -1,9 +1,19 @@
 /** From the path in a program's call to what it names. */
-import { type Found, namei } from '../fs/namei.js';
+import {
+  type Found,
+  type FoundDescriptor,
+  type FoundMachine,
+  type FoundNode,
+  isOursAlone,
+  type NotFound,
+  namei,
+} from '../fs/namei.js';
+import { Directory } from '../fs/tree.js';
 import type { Kernel } from '../kernel.js';
 import { strndupUser } from '../mm/uaccess.js';
 import { native } from '../native.js';
-import type { RemoteTask } from './process.js';
+import type { Call } from './call.js';
+import { fileAt, type RemoteTask } from './process.js';
 import type { ShadowDirectories } from './shadow.js';
 
 export const AT_FDCWD = -100;
@@ -26,9 +36,14 @@ export class PathLookup {
     return strndupUser(task.mm, address, PATH_MAX, 'ENAMETOOLONG');
   }
 
+  /** What the path in an argument of the call names, as {@link resolve} says. */
+  find(call: Call, dirfd: number, argument: number, follow: boolean): Found | undefined {
+    return this.resolve(call.task, dirfd, this.readPath(call.task, call.arg(argument)), follow);
+  }
+
   /**
-   * What `path`, relative to `dirfd`, names, or undefined where the machine may go on by itself: that
-   * is the common case, and costs one system call here.
+   * What `path`, relative to `dirfd`, names: something of ours, or what the machine has where it would not get
+   * to by itself. Undefined where it may go on: that is the common case, and costs one system call here.
    */
   resolve(task: RemoteTask, dirfd: number, path: string, follow: boolean): Found | undefined {
     if (path === '') return undefined;
@@ -43,8 +58,20 @@ export class PathLookup {
     // What the machine has, and what cannot be one of ours, it may as well find by itself.
     if (!fromShadow && !OURS.test(full) && native.access(full) === 0) return undefined;
     const found = namei(this.#kernel.root, full, follow, { tgid: () => task.pid, tid: task.tid });
-    if (fromShadow && (found.kind === 'machine' || found.kind === 'node')) found.detour = true;
-    return found.kind !== 'machine' || found.detour ? found : undefined;
+    if (found.kind === 'error') return found;
+    const detour = found.detour || fromShadow;
+    if (isMachines(found) || (detour && this.#isOthers(found))) {
+      if (!detour) return undefined;
+      // That it has to be a directory, which a slash says, is for the machine to find out.
+      const slash = path.endsWith('/') ? '/' : '';
+      return { kind: 'machine', path: `${found.path}${slash}`, detour: true };
+    }
+    return found;
+  }
+
+  /** An entry of /proc that is of nothing of ours. */
+  #isOthers(found: Found): found is FoundDescriptor {
+    return found.kind === 'descriptor' && !fileAt(this.#kernel, found.pid, found.fd);
   }
 
   #baseOf(task: RemoteTask, dirfd: number): { path: string; shadow: boolean } | undefined {
@@ -53,4 +80,10 @@ export class PathLookup {
     const path = this.#shadows.pathOf(link);
     return path === undefined ? { path: link, shadow: false } : { path, shadow: true };
   }
+}
+
+/** The machine's own, or a directory that it has as well: whatever is asked of that, it can say. */
+function isMachines(found: Exclude<Found, NotFound>): found is FoundMachine | FoundNode {
+  if (found.kind !== 'node') return found.kind === 'machine';
+  return found.node instanceof Directory && !isOursAlone(found.node, found.path);
 }

@@ -3,10 +3,10 @@ import { O_CLOEXEC, O_DIRECTORY } from '../../../ioctl/index.js';
 import { Errno, orThrow } from '../../errno.js';
 import { find, isOursAlone } from '../../fs/namei.js';
 import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
-import { native } from '../../native.js';
+import { type InjectedCall, native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
-import { injectOrRefuse } from '../inject.js';
+import { injectOrRefuse, redirect } from '../inject.js';
 import { AT_FDCWD } from '../lookup.js';
 
 const SEEK_SET = 0;
@@ -47,34 +47,28 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
   }
 
   function chdir(call: Call): Answer {
-    const path = paths.readPath(call.task, call.arg(0));
-    const found = paths.resolve(call.task, AT_FDCWD, path, true);
-    if (!found || found.kind === 'descriptor') return CONTINUE;
-    if (found.kind === 'error') return -Errno[found.code];
-    const fd = directoryFd(found);
-    if (fd === undefined) return CONTINUE;
+    const found = paths.find(call, AT_FDCWD, 0, true);
+    switch (found?.kind) {
+      case undefined:
+      case 'descriptor':
+        return CONTINUE;
+      case 'error':
+        return -Errno[found.code];
+      case 'machine':
+        return redirect(call, 0, found.path);
+      case 'node':
+        return found.node instanceof Directory ? enter(call, found.path) : -Errno.ENOTDIR;
+    }
+  }
+
+  /** The caller changes into the stand-in of a directory of ours. */
+  function enter(call: Call, path: string): Answer {
+    const fd = shadows.open(path, 0);
     try {
-      const fchdir = {
-        nr: native.SYS.fchdir as number,
-        args: [-1],
-        fd: [0, 0] as [number, number],
-      };
+      const fchdir: InjectedCall = { nr: native.SYS.fchdir as number, args: [-1], fd: [0, 0] };
       return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
     } finally {
       native.close(fd);
-    }
-
-    function directoryFd(to: Exclude<typeof found, undefined>): number | undefined {
-      if (to.kind === 'node') {
-        if (!(to.node instanceof Directory)) return orThrow(-Errno.ENOTDIR);
-        if (isOursAlone(to.node, to.path)) return shadows.open(to.path, 0);
-        if (!to.detour) return undefined;
-        return orThrow(native.open(to.path, O_DIRECTORY | O_CLOEXEC, 0));
-      }
-      if (to.kind === 'machine') {
-        return orThrow(native.open(to.path, O_DIRECTORY | O_CLOEXEC, 0));
-      }
-      return undefined;
     }
   }
 

@@ -17,14 +17,13 @@ import {
 import { Errno, errno } from '../../errno.js';
 import { openFileNode, pathFile } from '../../fs/char_dev.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
-import { isOursAlone } from '../../fs/namei.js';
 import { Directory, FileNode, GeneratedFile } from '../../fs/tree.js';
 import { copyFromUser } from '../../mm/uaccess.js';
-import { native } from '../../native.js';
 import { openContent, openGenerated } from '../../syscall/generated.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { fdinfo } from '../fdinfo.js';
+import { redirect } from '../inject.js';
 import { AT_FDCWD } from '../lookup.js';
 import { fileAt } from '../process.js';
 
@@ -34,9 +33,9 @@ const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
 const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_DIRECTORY | O_NOFOLLOW | O_DIRECT;
 
 export function openCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
-  function open(call: Call, dirfd: number, path: number, flags: number, mode: number): Answer {
+  function open(call: Call, dirfd: number, argument: number, flags: number): Answer {
     const follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
-    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), follow);
+    const found = paths.find(call, dirfd, argument, follow);
     switch (found?.kind) {
       case undefined:
         return CONTINUE;
@@ -46,21 +45,15 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
         return openNode(call, found, flags);
       case 'descriptor':
         return openDescriptor(call, found, flags);
-      case 'machine': {
-        const fd = native.open(found.path, flags | O_CLOEXEC, mode);
-        return call.answerNewFd(fd, (flags & O_CLOEXEC) !== 0);
-      }
+      case 'machine':
+        return redirect(call, argument, found.path);
     }
   }
 
-  function openNode(call: Call, { node, path, detour }: FoundNode, flags: number): Answer {
+  function openNode(call: Call, { node, path }: FoundNode, flags: number): Answer {
     const cloexec = (flags & O_CLOEXEC) !== 0;
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (node instanceof Directory) {
-      if (!isOursAlone(node, path)) {
-        if (!detour) return CONTINUE;
-        return call.answerNewFd(native.open(path, flags | O_CLOEXEC, 0), cloexec);
-      }
       if (flags & O_CREAT || flags & (O_WRONLY | 2)) return -Errno.EISDIR;
       return call.answerNewFd(shadows.open(path, flags), cloexec);
     }
@@ -109,32 +102,33 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
 
   /** What is ours has the size that it has. */
   function truncate(call: Call): Answer {
-    const found = paths.resolve(call.task, AT_FDCWD, paths.readPath(call.task, call.arg(0)), true);
+    const found = paths.find(call, AT_FDCWD, 0, true);
     switch (found?.kind) {
+      case undefined:
+        return CONTINUE;
       case 'error':
         return -Errno[found.code];
       case 'descriptor':
         return fileAt(kernel, found.pid, found.fd) ? -Errno.EINVAL : CONTINUE;
       case 'node':
-        if (!(found.node instanceof Directory)) return -Errno.EINVAL;
-        return isOursAlone(found.node, found.path) ? -Errno.EISDIR : CONTINUE;
-      default:
-        return CONTINUE;
+        return found.node instanceof Directory ? -Errno.EISDIR : -Errno.EINVAL;
+      case 'machine':
+        return redirect(call, 0, found.path);
     }
   }
 
   return {
     truncate,
-    open: (call) => open(call, AT_FDCWD, call.arg(0), call.int(1), call.int(2)),
-    openat: (call) => open(call, call.int(0), call.arg(1), call.int(2), call.int(3)),
-    creat: (call) => open(call, AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC, call.int(1)),
+    open: (call) => open(call, AT_FDCWD, 0, call.int(1)),
+    openat: (call) => open(call, call.int(0), 1, call.int(2)),
+    creat: (call) => open(call, AT_FDCWD, 0, O_CREAT | O_WRONLY | O_TRUNC),
     openat2(call) {
       if (call.arg(3) < open_how.size) return CONTINUE;
       const how = copyFromUser(call.task.mm, call.arg(2), open_how);
       const known = BigInt.asUintN(31, how.flags);
       if (known !== how.flags || how.resolve !== 0n) return CONTINUE;
       if (how.mode !== 0n && !(Number(known) & O_CREAT)) throw errno('EINVAL');
-      return open(call, call.int(0), call.arg(1), Number(known), Number(how.mode));
+      return open(call, call.int(0), 1, Number(known));
     },
   };
 }

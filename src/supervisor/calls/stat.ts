@@ -1,14 +1,14 @@
 /** stat(2), access(2), readlink(2) and their kin. */
 import { asDmaBuf } from '../../drivers/dma-buf/dma-buf.js';
-import { Errno, orThrow } from '../../errno.js';
-import type { File } from '../../fs/file.js';
-import { type Found, isOursAlone } from '../../fs/namei.js';
+import { Errno } from '../../errno.js';
+import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
 import { mayAccess, statFile, statNode } from '../../fs/stat.js';
-import { Directory, Symlink } from '../../fs/tree.js';
+import { Symlink } from '../../fs/tree.js';
 import { native } from '../../native.js';
 import { packStat, packStatfs, packStatx } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
+import { redirect } from '../inject.js';
 import { AT_FDCWD } from '../lookup.js';
 import { fileAt, stat } from '../process.js';
 
@@ -21,23 +21,27 @@ const DEBUGFS_MAGIC = 0x64626720;
 const DMA_BUF_MAGIC = 0x444d4142;
 const ANON_INODE_FS_MAGIC = 0x09041934;
 
+/** What is not for the caller to ask the machine for. */
+type FoundOurs = Exclude<Found, FoundMachine>;
+
 type Pack = (fields: Float64Array) => Uint8Array;
 
 export function statCalls({ paths, kernel, shadows }: Context): Record<string, Handler> {
   function statPath(
     call: Call,
     dirfd: number,
-    pathAddress: number,
+    argument: number,
     flags: number,
     into: number,
     pack: Pack,
   ): Answer {
-    const path = paths.readPath(call.task, pathAddress);
+    const path = paths.readPath(call.task, call.arg(argument));
     if (path === '') {
       return flags & AT_EMPTY_PATH ? statFd(call, dirfd, into, pack) : CONTINUE;
     }
     const follow = !(flags & AT_SYMLINK_NOFOLLOW);
     const found = paths.resolve(call.task, dirfd, path, follow);
+    if (found?.kind === 'machine') return redirect(call, argument, found.path);
     const fields = found && fieldsOf(found, follow);
     if (fields === undefined) return CONTINUE;
     if (typeof fields === 'number') return fields;
@@ -46,27 +50,17 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   }
 
   /** stat(2)'s fields, a negative errno, or undefined for what the machine can say. */
-  function fieldsOf(found: Found, follow: boolean): Float64Array | number | undefined {
+  function fieldsOf(found: FoundOurs, follow: boolean): Float64Array | number | undefined {
     switch (found.kind) {
       case 'error':
         return -Errno[found.code];
       case 'node':
-        if (found.node instanceof Directory && !isOursAlone(found.node, found.path)) {
-          return found.detour ? statMachine(found.path, follow) : undefined;
-        }
         return statNode(found.node, found.path, stat);
       case 'descriptor': {
         const file = follow && found.of === 'fd' && fileAt(kernel, found.pid, found.fd);
         return file ? statFile(file, stat) : undefined;
       }
-      case 'machine':
-        return statMachine(found.path, follow);
     }
-  }
-
-  function statMachine(path: string, follow: boolean): Float64Array {
-    orThrow(native.fstatat(AT_FDCWD, path, follow ? 0 : AT_SYMLINK_NOFOLLOW, stat));
-    return stat;
   }
 
   function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
@@ -83,19 +77,22 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     return 0;
   }
 
-  function access(call: Call, dirfd: number, path: number, mode: number, flags: number): Answer {
-    const follow = !(flags & AT_SYMLINK_NOFOLLOW);
+  function access(call: Call, dirfd: number, argument: number, mode: number, flags = 0): Answer {
     if (mode & ~7) return CONTINUE;
-    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), follow);
+    const follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    const found = paths.find(call, dirfd, argument, follow);
+    if (found?.kind === 'machine') return redirect(call, argument, found.path);
     const fields = found && fieldsOf(found, follow);
     if (fields === undefined) return CONTINUE;
     if (typeof fields === 'number') return fields;
     return mayAccess(fields[2] as number, mode) ? 0 : -Errno.EACCES;
   }
 
-  function readlink(call: Call, dirfd: number, path: number, into: number, size: number): Answer {
-    const found = paths.resolve(call.task, dirfd, paths.readPath(call.task, path), false);
+  function readlink(call: Call, dirfd: number, argument: number): Answer {
+    const [into, size] = [call.arg(argument + 1), call.int(argument + 2)];
     if (size <= 0) return CONTINUE;
+    const found = paths.find(call, dirfd, argument, false);
+    if (found?.kind === 'machine') return redirect(call, argument, found.path);
     const target = found && targetOf(found);
     if (target === undefined) return CONTINUE;
     if (typeof target === 'number') return target;
@@ -104,27 +101,24 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     return bytes.length;
   }
 
-  function targetOf(found: Found): string | number | undefined {
+  function targetOf(found: FoundOurs): string | number | undefined {
     switch (found.kind) {
       case 'error':
         return -Errno[found.code];
       case 'node':
         return found.node instanceof Symlink ? found.node.target : -Errno.EINVAL;
       case 'descriptor':
-        return found.of === 'fd' ? linkOf(found.pid, found.fd) : undefined;
-      case 'machine': {
-        const link = native.readlink(found.path);
-        return typeof link === 'string' ? (shadows.pathOf(link) ?? link) : link;
-      }
+        return linkOf(found);
     }
   }
 
-  /** What a descriptor of ours says that it is of. */
-  function linkOf(pid: number, fd: number): string | undefined {
-    const file: File | undefined = fileAt(kernel, pid, fd);
+  /** What a descriptor of ours says that it is of, or the working directory. */
+  function linkOf({ of, pid, fd, path }: FoundDescriptor): string | undefined {
+    if (of === 'fdinfo') return undefined;
+    const file = of === 'fd' ? fileAt(kernel, pid, fd) : undefined;
     if (file) return file.link();
     if (!shadows.used) return undefined;
-    const link = native.readlink(`/proc/${pid}/fd/${fd}`);
+    const link = native.readlink(path);
     return typeof link === 'string' ? shadows.pathOf(link) : undefined;
   }
 
@@ -153,26 +147,24 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   const noAttributes =
     (follow: boolean, answer: number): Handler =>
     (call) => {
-      const path = paths.readPath(call.task, call.arg(0));
-      const found = paths.resolve(call.task, AT_FDCWD, path, follow);
+      const found = paths.find(call, AT_FDCWD, 0, follow);
+      if (found?.kind === 'machine') return redirect(call, 0, found.path);
       if (found?.kind === 'error') return -Errno[found.code];
       return found?.kind === 'node' ? answer : CONTINUE;
     };
 
   return {
     fstatfs,
-    stat: (call) => statPath(call, AT_FDCWD, call.arg(0), 0, call.arg(1), packStat),
-    lstat: (call) =>
-      statPath(call, AT_FDCWD, call.arg(0), AT_SYMLINK_NOFOLLOW, call.arg(1), packStat),
+    stat: (call) => statPath(call, AT_FDCWD, 0, 0, call.arg(1), packStat),
+    lstat: (call) => statPath(call, AT_FDCWD, 0, AT_SYMLINK_NOFOLLOW, call.arg(1), packStat),
     fstat: (call) => statFd(call, call.int(0), call.arg(1), packStat),
-    newfstatat: (call) =>
-      statPath(call, call.int(0), call.arg(1), call.int(3), call.arg(2), packStat),
-    statx: (call) => statPath(call, call.int(0), call.arg(1), call.int(2), call.arg(4), packStatx),
-    access: (call) => access(call, AT_FDCWD, call.arg(0), call.int(1), 0),
-    faccessat: (call) => access(call, call.int(0), call.arg(1), call.int(2), 0),
-    faccessat2: (call) => access(call, call.int(0), call.arg(1), call.int(2), call.int(3)),
-    readlink: (call) => readlink(call, AT_FDCWD, call.arg(0), call.arg(1), call.int(2)),
-    readlinkat: (call) => readlink(call, call.int(0), call.arg(1), call.arg(2), call.int(3)),
+    newfstatat: (call) => statPath(call, call.int(0), 1, call.int(3), call.arg(2), packStat),
+    statx: (call) => statPath(call, call.int(0), 1, call.int(2), call.arg(4), packStatx),
+    access: (call) => access(call, AT_FDCWD, 0, call.int(1)),
+    faccessat: (call) => access(call, call.int(0), 1, call.int(2)),
+    faccessat2: (call) => access(call, call.int(0), 1, call.int(2), call.int(3)),
+    readlink: (call) => readlink(call, AT_FDCWD, 0),
+    readlinkat: (call) => readlink(call, call.int(0), 1),
     getxattr: noAttributes(true, -Errno.ENODATA),
     lgetxattr: noAttributes(false, -Errno.ENODATA),
     listxattr: noAttributes(true, 0),
