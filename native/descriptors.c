@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -141,6 +142,16 @@ EXPORT(access) {
     return answer_errno(env, access(path, F_OK));
 }
 
+EXPORT(isCached) {
+    ARGUMENTS(1);
+    char path[PATH_MAX + 8];
+    int error = string_arg(env, argv[0], path, sizeof path);
+    if (error) return answer(env, error);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    return answer_errno(env, fd < 0 ? fd : close(fd));
+}
+
 /* The order is that of `Stat` in src/native.ts. */
 enum { STAT_FIELDS = 16 };
 
@@ -192,7 +203,10 @@ EXPORT(fstatat) {
     return answer(env, 0);
 }
 
-/* fstatat of an entry whose name is a number, as those of /proc/PID/fd are. */
+/*
+ * fstatat of an entry whose name is a number, as those of /proc/PID/fd are. A program that serves the file
+ * (FUSE) is not asked for the latest: it may be waiting for us.
+ */
 EXPORT(fstatNumber) {
     ARGUMENTS(3);
     char name[12], *digit = name + sizeof name - 1;
@@ -205,7 +219,8 @@ EXPORT(fstatNumber) {
     *digit = 0;
     do *--digit = '0' + number % 10;
     while (number /= 10);
-    if (fstatat(int_arg(env, argv[0]), digit, &stat, 0)) return answer(env, -errno);
+    if (fstatat(int_arg(env, argv[0]), digit, &stat, AT_STATX_DONT_SYNC))
+        return answer(env, -errno);
     stat_fields(&stat, out);
     return answer(env, 0);
 }

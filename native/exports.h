@@ -20,6 +20,7 @@
     X(readlink)                                                                                    \
     X(readlinkat)                                                                                  \
     X(access)                                                                                      \
+    X(isCached)                                                                                    \
     X(fstat)                                                                                       \
     X(fstatat)                                                                                     \
     X(fstatNumber)                                                                                 \

@@ -65,13 +65,17 @@ export interface Native {
   readlinkat(dirfd: number, path: string): string | number;
   /** access(2) with F_OK, in one system call: 0 or -errno. */
   access(path: string): number;
+  /** 0 if there is something at `path`, and the kernel knows it without asking a disk, a server or a
+   *  program; otherwise -EAGAIN, or why there is nothing. */
+  isCached(path: string): number;
   /**
    * fstat(2) of `fd` into `out` ({@link STAT_FIELDS} doubles, in the order of {@link Stat}).
    */
   fstat(fd: number, out: Float64Array): number;
   /** fstatat(2), symbolic links followed unless flags say AT_SYMLINK_NOFOLLOW (0x100). */
   fstatat(dirfd: number, path: string, flags: number, out: Float64Array): number;
-  /** fstatat(2) of an entry whose name is a number: that of a descriptor in /proc/PID/fd. */
+  /** fstatat(2) of an entry whose name is a number: that of a descriptor in /proc/PID/fd. Times and size
+   *  are those that the kernel has (AT_STATX_DONT_SYNC). */
   fstatNumber(dirfd: number, name: number, out: Float64Array): number;
   fstatfsType(fd: number): number;
 

@@ -112,3 +112,16 @@ describe('/proc/self/cwd', () => {
     ]);
   });
 });
+
+describe('a file system that a program serves', () => {
+  asRoot(
+    'is not looked into by the supervisor, which that program may be waiting for',
+    async ({ skip }) => {
+      const { status, stdout } = await run({}, program('served'), [folder]);
+      if (status === 2) skip('FUSE cannot be mounted here');
+      const calls = ['stat', 'access', 'open', 'fstat', 'stat of the descriptor', 'lseek', 'chdir'];
+      const more = ['stat in it', 'a node from there', 'the same by a detour'];
+      expect(stdout.trim().split('\n')).toEqual([...calls, ...more].map((call) => `${call}: done`));
+    },
+  );
+});

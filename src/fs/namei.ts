@@ -1,6 +1,7 @@
 /** Path lookup: what a path leads to, in this kernel's tree or in the machine's file system. */
 import { Errno, type ErrnoName } from '../errno.js';
 import { native } from '../native.js';
+import { isServed } from './served_mounts.js';
 import { Directory, Symlink, type TreeNode } from './tree.js';
 
 /** Symbolic links that one lookup may follow. */
@@ -128,7 +129,8 @@ export function namei(
       }
     }
     if (!last || follow) {
-      const target = native.readlink(here);
+      // A link that is served by a program is not followed: that would be to wait for the program.
+      const target = isServed(here) ? undefined : native.readlink(here);
       if (typeof target === 'string') {
         if (!splice(target)) return { kind: 'error', code: 'ELOOP' };
         continue;

@@ -8,6 +8,7 @@ import {
   type NotFound,
   namei,
 } from '../fs/namei.js';
+import { anyServed, isServed } from '../fs/served_mounts.js';
 import { Directory } from '../fs/tree.js';
 import type { Kernel } from '../kernel.js';
 import { strndupUser } from '../mm/uaccess.js';
@@ -55,8 +56,9 @@ export class PathLookup {
       full = `${base.path}/${path}`;
       fromShadow = base.shadow;
     }
+    const served = anyServed();
     // What the machine has, and what cannot be one of ours, it may as well find by itself.
-    if (!fromShadow && !OURS.test(full) && native.access(full) === 0) return undefined;
+    if (!fromShadow && !OURS.test(full) && isThere(full, served)) return undefined;
     const found = namei(this.#kernel.root, full, follow, { tgid: () => task.pid, tid: task.tid });
     if (found.kind === 'error') return found;
     const detour = found.detour || fromShadow;
@@ -80,6 +82,12 @@ export class PathLookup {
     const path = this.#shadows.pathOf(link);
     return path === undefined ? { path: link, shadow: false } : { path, shadow: true };
   }
+}
+
+/** Whether the machine has something there; not to be asked of a program that serves it. */
+function isThere(path: string, served: boolean): boolean {
+  if (!served) return native.access(path) === 0;
+  return isServed(path) || native.isCached(path) === 0;
 }
 
 /** The machine's own, or a directory that it has as well: whatever is asked of that, it can say. */

@@ -16,6 +16,7 @@ const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
 const AT_FDCWD = -100;
 /** <linux/pidfd.h>, Linux 6.9. */
 const PIDFD_THREAD = 0o200;
+const AT_STATX_DONT_SYNC = 0x4000;
 
 /** What the machine says of the descriptor that was looked up last. */
 export const stat = new Float64Array(STAT_FIELDS);
@@ -151,7 +152,9 @@ export class RemoteTask implements Task {
 
 /** The file behind `/proc/PID/fd/FD`, if it is one of this kernel's. */
 export function fileAt(kernel: Kernel, pid: number, fd: number): File | undefined {
-  if (native.fstatat(AT_FDCWD, `/proc/${pid}/fd/${fd}`, 0, stat) < 0) return undefined;
+  // A program that serves the file is not asked for the latest: it may be waiting for us.
+  const link = `/proc/${pid}/fd/${fd}`;
+  if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, stat) < 0) return undefined;
   return kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
 }
 
