@@ -125,3 +125,12 @@ describe('a file system that a program serves', () => {
     },
   );
 });
+
+describe('a program with mounts of its own', () => {
+  asRoot('lists what it has in its /dev, and nobody else', async ({ skip }) => {
+    const script = 'mount -t tmpfs none /dev && touch /dev/alone && ls /dev';
+    const { status, stdout } = await run({}, 'unshare', ['-m', 'sh', '-c', script]);
+    if (status !== 0) skip('mounts of its own are not allowed here');
+    expect(stdout).toBe('alone\n');
+  });
+});

@@ -1,13 +1,14 @@
 /** Directories: listings of those that this kernel adds to, and working directories in its own. */
-import { O_CLOEXEC, O_DIRECTORY } from '../../../ioctl/index.js';
+import { O_DIRECTORY } from '../../../ioctl/index.js';
 import { Errno, orThrow } from '../../errno.js';
 import { find, isOursAlone } from '../../fs/namei.js';
 import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
-import { type InjectedCall, native } from '../../native.js';
+import { type InjectedCall, native, STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { injectOrRefuse, redirect } from '../inject.js';
 import { AT_FDCWD } from '../lookup.js';
+import { stat } from '../process.js';
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
@@ -31,8 +32,14 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
     const path = link && (shadows.pathOf(link) ?? link);
     if (!path?.startsWith('/')) return CONTINUE;
     const directory = find(kernel.root, path === '/' ? '' : path);
-    if (!directory || !addsTo(directory, path)) return CONTINUE;
-    const entries = listing(directory, path);
+    if (!directory) return CONTINUE;
+    const isAlone = isOursAlone(directory, path);
+    if (!isAlone && !addsTo(directory, path)) return CONTINUE;
+    // What is called so in the caller's mounts or below its root may be another directory.
+    if (!isAlone && !isSame(call, fd, path)) return CONTINUE;
+    // Opened once more: the caller's own position counts the entries of both.
+    const machine = isAlone ? undefined : call.task.openDescriptor(fd, O_DIRECTORY);
+    const entries = listing(directory, machine);
     const own = call.task.dupDescriptor(fd);
     try {
       const position = orThrow(native.lseek(own, 0, SEEK_CUR));
@@ -85,9 +92,16 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
   return { getdents64, chdir, getcwd };
 }
 
-/** Whether a directory has anything in it that the machine's own listing lacks. */
+const machines = new Float64Array(STAT_FIELDS);
+
+/** Whether a descriptor of the caller's is of the directory that the machine has, to us, at `path`. */
+function isSame(call: Call, fd: number, path: string): boolean {
+  if (!call.task.fstat(fd) || native.fstatat(AT_FDCWD, path, 0, machines) < 0) return false;
+  return machines[Stat.dev] === stat[Stat.dev] && machines[Stat.ino] === stat[Stat.ino];
+}
+
+/** Whether a directory has anything in it that the machine's own, at the same path, lacks. */
 function addsTo(directory: Directory, path: string): boolean {
-  if (isOursAlone(directory, path)) return true;
   const base = path === '/' ? '' : path;
   for (const [name] of directory.entries()) {
     if (native.access(`${base}/${name}`) !== 0) return true;
@@ -95,15 +109,16 @@ function addsTo(directory: Directory, path: string): boolean {
   return false;
 }
 
-function listing(directory: Directory, path: string): Entry[] {
+/** What there is in a directory of ours, and in the machine's, of which `fd` is a descriptor that is closed. */
+function listing(directory: Directory, fd: number | undefined): Entry[] {
   const entries = new Map<string, Entry>();
   const add = (name: string, ino: number | bigint, type: number) =>
     entries.set(name, { ino: BigInt(ino), type, name: Buffer.from(name, 'latin1') });
-  if (isOursAlone(directory, path)) {
+  if (fd === undefined) {
     add('.', directory.ino, DT_DIR);
     add('..', directory.ino, DT_DIR);
   } else {
-    readMachine(path, add);
+    readMachine(fd, add);
   }
   for (const [name, node] of directory.entries()) {
     add(Buffer.from(name).toString('latin1'), node.ino, typeOf(node));
@@ -119,8 +134,7 @@ function typeOf(node: TreeNode): number {
 /** struct linux_dirent64: u64 d_ino, s64 d_off, u16 d_reclen, u8 d_type, name with its NUL. */
 const NAME = 19;
 
-function readMachine(path: string, add: (name: string, ino: bigint, type: number) => void): void {
-  const fd = orThrow(native.open(path, O_DIRECTORY | O_CLOEXEC, 0));
+function readMachine(fd: number, add: (name: string, ino: bigint, type: number) => void): void {
   const buffer = Buffer.alloc(32768);
   try {
     for (;;) {
