@@ -1,4 +1,5 @@
 /** Paths that lead through what is ours to what is the machine's, and what the supervisor keeps of them: nothing. */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,4 +134,17 @@ describe('a program with mounts of its own', () => {
     if (status !== 0) skip('mounts of its own are not allowed here');
     expect(stdout).toBe('alone\n');
   });
+});
+
+describe('what is wrong with a call', () => {
+  test.each(LINKAGES)(
+    'is for the machine to say, as long as nothing of ours is named (%s)',
+    async (linkage) => {
+      const errnos = program('errnos', linkage);
+      // Attributes are for root to set.
+      const args = process.getuid?.() === 0 ? [folder, 'attributes'] : [folder];
+      const { stdout } = await run({}, errnos, args);
+      expect(stdout).toBe(execFileSync(errnos, args, { encoding: 'utf8' }));
+    },
+  );
 });

@@ -79,6 +79,10 @@ export function namei(
     const name = todo.pop() as string;
     if (name === '' || name === '.') continue;
     if (name === '..') {
+      // Only a directory has a way up. Of what is no directory the machine says what is wrong.
+      if (!directory && !isServed(at) && native.access(`${at}/.`) < 0) {
+        return { kind: 'machine', path: [at, '..', ...todo.reverse()].join('/'), detour };
+      }
       at = at.slice(0, Math.max(at.lastIndexOf('/'), 0));
       directory = find(root, at);
       continue;

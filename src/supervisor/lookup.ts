@@ -1,4 +1,6 @@
 /** From the path in a program's call to what it names. */
+
+import { ErrnoError } from '../errno.js';
 import {
   type Found,
   type FoundDescriptor,
@@ -32,9 +34,17 @@ export class PathLookup {
     this.#shadows = shadows;
   }
 
-  /** The path at `address` in the caller's memory. EFAULT, ENAMETOOLONG. */
-  readPath(task: RemoteTask, address: number): string {
-    return strndupUser(task.mm, address, PATH_MAX, 'ENAMETOOLONG');
+  /**
+   * The path at `address` in the caller's memory. Undefined where there is none, or one that is too long: which of
+   * the things that are wrong with the call counts is for the machine to say.
+   */
+  readPath(task: RemoteTask, address: number): string | undefined {
+    try {
+      return strndupUser(task.mm, address, PATH_MAX, 'ENAMETOOLONG');
+    } catch (error) {
+      if (error instanceof ErrnoError) return undefined;
+      throw error;
+    }
   }
 
   /** What the path in an argument of the call names, as {@link resolve} says. */
@@ -46,8 +56,13 @@ export class PathLookup {
    * What `path`, relative to `dirfd`, names: something of ours, or what the machine has where it would not get
    * to by itself. Undefined where it may go on: that is the common case, and costs one system call here.
    */
-  resolve(task: RemoteTask, dirfd: number, path: string, follow: boolean): Found | undefined {
-    if (path === '') return undefined;
+  resolve(
+    task: RemoteTask,
+    dirfd: number,
+    path: string | undefined,
+    follow: boolean,
+  ): Found | undefined {
+    if (!path) return undefined;
     let full = path;
     let fromShadow = false;
     if (!path.startsWith('/')) {

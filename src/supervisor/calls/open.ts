@@ -13,12 +13,13 @@ import {
   O_WRONLY,
   struct,
   u64,
+  type View,
 } from '../../../ioctl/index.js';
-import { Errno, errno } from '../../errno.js';
+import { Errno } from '../../errno.js';
 import { openFileNode, pathFile } from '../../fs/char_dev.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
 import { Directory, FileNode, GeneratedFile } from '../../fs/tree.js';
-import { copyFromUser } from '../../mm/uaccess.js';
+import { PAGE_SIZE } from '../../mm/page.js';
 import { openContent, openGenerated } from '../../syscall/generated.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
@@ -32,8 +33,12 @@ const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
 /** What open(2) does once, and is no property of the open file. */
 const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_DIRECTORY | O_NOFOLLOW | O_DIRECT;
 
+/** What counts beside O_PATH. */
+const PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
 export function openCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
-  function open(call: Call, dirfd: number, argument: number, flags: number): Answer {
+  function open(call: Call, dirfd: number, argument: number, asked: number): Answer {
+    const flags = asked & O_PATH ? asked & PATH_FLAGS : asked;
     const follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
     const found = paths.find(call, dirfd, argument, follow);
     switch (found?.kind) {
@@ -102,6 +107,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
 
   /** What is ours has the size that it has. */
   function truncate(call: Call): Answer {
+    if (call.signed(1) < 0) return CONTINUE;
     const found = paths.find(call, AT_FDCWD, 0, true);
     switch (found?.kind) {
       case undefined:
@@ -123,12 +129,24 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
     openat: (call) => open(call, call.int(0), 1, call.int(2)),
     creat: (call) => open(call, AT_FDCWD, 0, O_CREAT | O_WRONLY | O_TRUNC),
     openat2(call) {
-      if (call.arg(3) < open_how.size) return CONTINUE;
-      const how = copyFromUser(call.task.mm, call.arg(2), open_how);
-      const known = BigInt.asUintN(31, how.flags);
-      if (known !== how.flags || how.resolve !== 0n) return CONTINUE;
-      if (how.mode !== 0n && !(Number(known) & O_CREAT)) throw errno('EINVAL');
-      return open(call, call.int(0), 1, Number(known));
+      const how = readHow(call);
+      if (how?.resolve !== 0n) return CONTINUE;
+      const flags = Number(how.flags);
+      // What does not go together is refused, before anybody looks at the path.
+      if (flags & O_PATH && flags & ~PATH_FLAGS) return CONTINUE;
+      if (how.mode !== 0n && !(flags & O_CREAT)) return CONTINUE;
+      return open(call, call.int(0), 1, flags);
     },
   };
+}
+
+/** The struct of openat2(2), unless there is anything in it that the machine refuses, or knows and we do not. */
+function readHow(call: Call): View<typeof open_how> | undefined {
+  const size = call.arg(3);
+  if (size < open_how.size || size > PAGE_SIZE) return undefined;
+  const bytes = new Uint8Array(size);
+  if (call.task.mm.readSome(call.arg(2), bytes) < size) return undefined;
+  if (bytes.subarray(open_how.size).some((byte) => byte !== 0)) return undefined;
+  const how = open_how.view(bytes);
+  return BigInt.asUintN(31, how.flags) === how.flags ? how : undefined;
 }

@@ -36,8 +36,9 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     pack: Pack,
   ): Answer {
     const path = paths.readPath(call.task, call.arg(argument));
-    if (path === '') {
-      return flags & AT_EMPTY_PATH ? statFd(call, dirfd, into, pack) : CONTINUE;
+    // No path at all is as good as an empty one (Linux 6.11).
+    if (flags & AT_EMPTY_PATH && (path === '' || call.arg(argument) === 0)) {
+      return statFd(call, dirfd, into, pack);
     }
     const follow = !(flags & AT_SYMLINK_NOFOLLOW);
     const found = paths.resolve(call.task, dirfd, path, follow);
