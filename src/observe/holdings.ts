@@ -6,6 +6,8 @@ import type { Kernel } from '../kernel.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 
 const AT_FDCWD = -100;
+/** A program that serves the file, and may wait for us, is not asked. */
+const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 
 export interface Held {
@@ -26,7 +28,8 @@ export function filesHeldBy(kernel: Kernel, pid: number): Held[] {
 
 /** The kernel's file behind a descriptor of a thread. */
 export function fileAt(kernel: Kernel, tid: number, fd: number): File | undefined {
-  if (native.fstatat(AT_FDCWD, `/proc/${tid}/fd/${fd}`, 0, stat) < 0) return undefined;
+  const link = `/proc/${tid}/fd/${fd}`;
+  if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, stat) < 0) return undefined;
   return kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
 }
 

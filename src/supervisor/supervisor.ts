@@ -284,6 +284,8 @@ export class Supervisor {
       this.#checkParked();
     }, SIGNAL_CHECK);
     cancel = onWake(wait, again);
+    // A signal that only this call lets through may have been there before.
+    if (wait.options.sigmask && this.#parked.has(check)) check(new Set());
   }
 
   /** For what is written to a program's memory in passing: that it cannot be is its own matter. */
