@@ -41,6 +41,7 @@ await build({
     'src/posix.ts',
     'src/uapi/load.ts',
     'src/vitest.ts',
+    'src/cli/commands.ts',
     'ioctl/all.ts',
     'src/demo/camera.ts',
     'src/demo/filter.ts',
@@ -50,8 +51,13 @@ await build({
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
 });
-// The command line is one file, and a small one that loads it: see src/cli/bundle.ts.
-await build({ ...options, entryPoints: ['src/cli/main.ts', 'src/cli/bundle.ts'], format: 'esm' });
+// What `run` needs is one file, too, and a small one loads it: see src/cli/bundle.ts.
+await build({
+  ...options,
+  entryPoints: ['src/cli/main.ts', 'src/cli/bundle.ts'],
+  format: 'esm',
+  external: ['./commands.js'],
+});
 await build({
   ...options,
   entryPoints: { 'src/cli': 'src/cli/commands.ts' },

@@ -1,6 +1,14 @@
 /** The command line's code, and what V8 compiled of it on install. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -13,11 +21,12 @@ const dist = dirname(dirname(main));
 const node = (...args: string[]) =>
   spawnSync(process.execPath, args, { encoding: 'utf8', cwd: folder });
 
-/** A copy, to spoil. */
-function copy(name: string): string {
-  const to = join(folder, name);
-  for (const file of ['cli/main.js', 'cli.cjs', 'cli.cjs.cache'])
+/** A copy of dist/, to spoil; with the native helper, or without. */
+function copy(name: string, built = true): string {
+  const to = join(folder, name, 'dist');
+  for (const file of ['cli/main.js', 'cli.cjs', 'cli.cjs.cache', 'cli.cjs.map'])
     cpSync(join(dist, file), join(to, file), { preserveTimestamps: true });
+  if (built) symlinkSync(join(dist, '../../build'), join(folder, name, 'build'));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   return to;
 }
@@ -33,7 +42,9 @@ test('this Node takes what was compiled', () => {
 test('what another V8 compiled, or what is older than the code, is left aside', () => {
   const spoilt = copy('spoilt');
   writeFileSync(join(spoilt, 'cli.cjs.cache'), 'not what V8 writes');
-  expect(node(join(spoilt, 'cli/main.js'), '--help').stdout).toMatch(/^Usage: dmabuf-shim /);
+  expect(node(join(spoilt, 'cli/main.js'), 'run', '--help').stdout).toMatch(
+    /^Usage: dmabuf-shim run /,
+  );
 
   // Of the same length, which is all that V8 looks at.
   const changed = copy('changed');
@@ -41,14 +52,12 @@ test('what another V8 compiled, or what is older than the code, is left aside', 
   const { size } = statSync(join(changed, 'cli.cjs'));
   writeFileSync(join(changed, 'cli.cjs'), source.padEnd(size, '-'));
   utimesSync(join(changed, 'cli.cjs.cache'), 0, 0);
-  expect(node(join(changed, 'cli/main.js'), '--help').stdout).toBe('changed\n');
+  expect(node(join(changed, 'cli/main.js'), 'run', '--help').stdout).toBe('changed\n');
 });
 
 test('with --enable-source-maps an error is where it is in the sources', () => {
-  const copied = copy('mapped');
-  cpSync(join(dist, 'cli.cjs.map'), join(copied, 'cli.cjs.map'));
-  // Its native helper is not there.
-  const { stderr } = node('--enable-source-maps', join(copied, 'cli/main.js'), 'ls');
+  const copied = copy('mapped', false);
+  const { stderr } = node('--enable-source-maps', join(copied, 'cli/main.js'), 'run', 'true');
   expect(stderr).toMatch(/native helper is not built/);
   expect(stderr).toMatch(/at .*native\.ts:\d+/);
 });

@@ -1,9 +1,9 @@
 /** `dmabuf-shim run --device FILE`: devices that are declared in a file, as somebody at a terminal has them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cli, main } from './cli.js';
@@ -142,6 +142,18 @@ describe('run --device', () => {
        export default defineDevice({ name: 'refuses', open() { throw errno('ENXIO'); } });`,
     );
     const { stderr } = cli('run', '--device', path, '--', 'cat', '/dev/refuses');
+    expect(stderr).toMatch(/No such device or address/);
+  });
+
+  test('so it does for JavaScript, which Node itself loads', () => {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(dirname(dirname(dirname(dirname(main)))), join(folder, 'node_modules/dmabuf-shim'));
+    const path = file(
+      'plain.mjs',
+      `import { defineDevice, errno } from 'dmabuf-shim';
+       export default defineDevice({ name: 'plain', open() { throw errno('ENXIO'); } });`,
+    );
+    const { stderr } = cli('run', '--device', path, '--', 'cat', '/dev/plain');
     expect(stderr).toMatch(/No such device or address/);
   });
 

@@ -1,6 +1,6 @@
 /**
- * The command line's code: one file (commands.ts with all that it imports), and beside it what V8 compiled of
- * that when the package was installed. To compile it at each start would take longer than the rest of the start.
+ * The command line's code as one file (commands.ts with all that it imports), and beside it what V8 compiled of
+ * that when the package was installed: to compile it at each start would take longer than the rest of the start.
  */
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire, Module } from 'node:module';

@@ -1,4 +1,8 @@
 #!/usr/bin/env node
 import { loadCommands } from './bundle.js';
 
-process.exitCode = await loadCommands().main(process.argv.slice(2));
+const args = process.argv.slice(2);
+// A device's file, and what it imports, may import this package: that has to be what runs here.
+const loadsFiles = args[0] !== 'run' || args.some((each) => each.startsWith('--device'));
+const { main } = loadsFiles ? await import('./commands.js') : loadCommands();
+process.exitCode = await main(args);
