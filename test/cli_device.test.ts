@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cli, main } from './cli.js';
 import { needs } from './programs.js';
@@ -213,66 +214,51 @@ describe('run --device', () => {
   });
 });
 
+/** `sh -c SCRIPT` with a watched device: what it says, and what `run` does, a line at a time. */
+function watching(path: string, script: string) {
+  const args = [main, 'run', '--watch', '--device', path, 'sh', '-c', script];
+  const child = spawn(process.execPath, args);
+  const linesOf = (stream: Readable) => {
+    const lines = createInterface(stream)[Symbol.asyncIterator]();
+    return async () => (await lines.next()).value;
+  };
+  return { child, line: linesOf(child.stdout), message: linesOf(child.stderr) };
+}
+
 describe('run --watch', () => {
   test('takes over a new version: what is open stays as it was, what is opened is new', async () => {
     const path = file('says.ts', says('old'));
     // Opens the node, and a line on its input has it read that and open it anew.
     const script =
       'exec 3</dev/says; while read x; do cat <&3; cat /dev/says; exec 3</dev/says; done';
-    const child = spawn(process.execPath, [
-      main,
-      'run',
-      '--watch',
-      '--device',
-      path,
-      'sh',
-      '-c',
-      script,
-    ]);
-    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
-    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-    const next = async (from: AsyncIterator<string>) => (await from.next()).value;
+    const { child, line, message } = watching(path, script);
 
     child.stdin.write('\n');
-    expect([await next(lines), await next(lines)]).toEqual(['old', 'old']);
+    expect([await line(), await line()]).toEqual(['old', 'old']);
     // As editors do that write a new file and move it there.
     renameSync(file('says.ts.new', says('new')), path);
-    expect(await next(messages)).toBe(`dmabuf-shim run: ${path}: loaded anew`);
+    expect(await message()).toBe(`dmabuf-shim run: ${path}: loaded anew`);
     child.stdin.write('\n');
-    expect([await next(lines), await next(lines)]).toEqual(['old', 'new']);
+    expect([await line(), await line()]).toEqual(['old', 'new']);
     writeFileSync(path, 'export default 3;');
-    expect(await next(messages)).toMatch(/stays as it was: .*its default export is not what/);
+    expect(await message()).toMatch(/stays as it was: .*its default export is not what/);
     child.stdin.write('\n');
-    expect([await next(lines), await next(lines)]).toEqual(['new', 'new']);
+    expect([await line(), await line()]).toEqual(['new', 'new']);
     child.stdin.end();
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   test('a version whose probe throws is not taken over, and where it was is told', async () => {
     const path = file('says.ts', says('old'));
-    const args = [
-      main,
-      'run',
-      '--watch',
-      '--device',
-      path,
-      'sh',
-      '-c',
-      'echo ready; read x; cat /dev/says',
-    ];
-    const child = spawn(process.execPath, args);
-    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
-    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-    expect((await lines.next()).value).toBe('ready');
+    const { child, line, message } = watching(path, 'echo ready; read x; cat /dev/says');
+    expect(await line()).toBe('ready');
     writeFileSync(
       path,
       says('new').replace('const said =', "throw new Error('no room');\nconst said ="),
     );
-    expect((await messages.next()).value).toBe(
-      `dmabuf-shim run: ${path}: stays as it was: ${path}:9: no room`,
-    );
+    expect(await message()).toBe(`dmabuf-shim run: ${path}: stays as it was: ${path}:9: no room`);
     child.stdin.end('\n');
-    expect((await lines.next()).value).toBe('old');
+    expect(await line()).toBe('old');
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
@@ -281,16 +267,13 @@ describe('run --watch', () => {
     const declared = says('').replace(/const text: Text = .*/, "import { text } from './text';");
     const path = file('says.ts', declared);
     const script = 'while read x; do cat /dev/says; done';
-    const args = [main, 'run', '--watch', '--device', path, 'sh', '-c', script];
-    const child = spawn(process.execPath, args);
-    const messages = createInterface(child.stderr)[Symbol.asyncIterator]();
-    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const { child, line, message } = watching(path, script);
     child.stdin.write('\n');
-    expect((await lines.next()).value).toBe('old');
+    expect(await line()).toBe('old');
     file('text.ts', `export const text = 'new';`);
-    expect((await messages.next()).value).toMatch(/says\.ts: loaded anew$/);
+    expect(await message()).toMatch(/says\.ts: loaded anew$/);
     child.stdin.end('\n');
-    expect((await lines.next()).value).toBe('new');
+    expect(await line()).toBe('new');
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
