@@ -39,7 +39,7 @@ await build({
   entryPoints: [
     'src/index.ts',
     'src/posix.ts',
-    'src/uapi/load.ts',
+    'uapi/load.ts',
     'src/vitest.ts',
     'src/cli/commands.ts',
     'ioctl/all.ts',

@@ -1,4 +1,4 @@
-// Makes src/uapi/lint/ioctl_numbers.ts from the kernel's list of ioctl numbers: who has which type, and
+// Makes uapi/lint/ioctl_numbers.ts from the kernel's list of ioctl numbers: who has which type, and
 // which numbers of it. Only these facts are taken.
 //
 //   node scripts/ioctl_numbers.mjs linux/Documentation/userspace-api/ioctl/ioctl-number.rst 6.12
@@ -39,7 +39,7 @@ const header = `/**
  */
 `;
 writeFileSync(
-  new URL('../src/uapi/lint/ioctl_numbers.ts', import.meta.url),
+  new URL('../uapi/lint/ioctl_numbers.ts', import.meta.url),
   `${header}export const IOCTL_NUMBERS = \`\n${rows.join('\n')}\n\`;\n`,
 );
 process.stdout.write(`${rows.length} ranges\n`);

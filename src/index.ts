@@ -1,18 +1,4 @@
-export {
-  type DeviceAttribute,
-  type DeviceCall,
-  type DeviceDefinition,
-  type DeviceFile,
-  type DeviceOptions,
-  defineDevice,
-  type HandlerArg,
-  type Handlers,
-  type OptionValues,
-} from './device/device.js';
-export { Engine, type EngineJob, type EngineMemory } from './device/engine.js';
-export type { ExampleSetting, Examples } from './device/examples.js';
-export { HandleTable } from './device/handle_table.js';
-export type { RegisteredDevice } from './device/register.js';
+export { miscRegister } from './drivers/char/misc.js';
 export {
   type DmaBuf,
   type DmaBufExportInfo,
@@ -77,7 +63,6 @@ export {
   syncFileCreate,
   syncFileGetFence,
 } from './drivers/dma-buf/sync_file.js';
-export { miscRegister } from './drivers/misc.js';
 export { Errno, ErrnoError, errno } from './errno.js';
 export type { ChaosOptions } from './fault/faults.js';
 export type { FaultRule } from './fault/rule.js';
@@ -92,12 +77,27 @@ export {
 } from './fs/file.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
 export { type Coherency, Kernel, type KernelOptions, type SpawnProgramOptions } from './kernel.js';
-export type { ByteRange } from './mm/byte_ranges.js';
+export {
+  type DeviceAttribute,
+  type DeviceCall,
+  type DeviceDefinition,
+  type DeviceFile,
+  type DeviceOptions,
+  defineDevice,
+  type HandlerArg,
+  type Handlers,
+  type OptionValues,
+} from './kit/device.js';
+export { Engine, type EngineJob, type EngineMemory } from './kit/engine.js';
+export type { ExampleSetting, Examples } from './kit/examples.js';
+export { HandleTable } from './kit/handle_table.js';
+export type { RegisteredDevice } from './kit/register.js';
+export type { ByteRange } from './mm/cache/byte_ranges.js';
+export type { StaleAccess, StaleAccessKind } from './mm/cache/stale.js';
 export * from './mm/dma-mapping.js';
 export type { Chunk } from './mm/page.js';
 export { GFP_DMA32, GFP_KERNEL, type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
 export * from './mm/scatterlist.js';
-export type { StaleAccess, StaleAccessKind } from './mm/stale.js';
 export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
 export { defineModule, type KernelModule } from './module.js';
 export { SystemError } from './native.js';

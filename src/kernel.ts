@@ -1,7 +1,7 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { _IOC_TYPE } from '../ioctl/index.js';
-import type { DeviceDefinition, DeviceOptions } from './device/device.js';
-import { addDevice, type RegisteredDevice } from './device/register.js';
+import { Pins } from './backing/pin.js';
+import { ReleaseWatch } from './backing/release.js';
 import { FenceWatchdog } from './drivers/dma-buf/fence_watchdog.js';
 import { SW_SYNC } from './drivers/dma-buf/sw_sync.js';
 import { initcalls } from './drivers/index.js';
@@ -9,14 +9,14 @@ import { type ChaosOptions, type Faults, injectFault, startChaos } from './fault
 import type { FaultRule } from './fault/rule.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { type File, FileTable } from './fs/file.js';
-import { ReleaseWatch } from './fs/release.js';
 import { Directory } from './fs/tree.js';
 import type { Wakeable } from './fs/wait_queue.js';
-import { StrictCoherency } from './mm/cache.js';
+import type { DeviceDefinition, DeviceOptions } from './kit/device.js';
+import { addDevice, type RegisteredDevice } from './kit/register.js';
+import { StrictCoherency } from './mm/cache/cache.js';
+import type { StaleAccess } from './mm/cache/stale.js';
 import { MemMap } from './mm/mem_map.js';
 import { type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
-import { Pins } from './mm/pin.js';
-import type { StaleAccess } from './mm/stale.js';
 import { type KernelModule, Modules } from './module.js';
 import { Observers } from './observe/observer.js';
 import { Report } from './observe/report.js';

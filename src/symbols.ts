@@ -3,6 +3,8 @@
  * Inline functions and macros of Linux's headers are no symbols; nor is what only code that is built into
  * the kernel can call, such as dma_heap_add().
  */
+
+import { miscRegister } from './drivers/char/misc.js';
 import {
   dmaBufBeginCpuAccess,
   dmaBufEndCpuAccess,
@@ -40,7 +42,6 @@ import {
 } from './drivers/dma-buf/dma-fence.js';
 import { dmaFenceChainFindSeqno } from './drivers/dma-buf/dma-fence-chain.js';
 import { syncFileCreate, syncFileGetFence } from './drivers/dma-buf/sync_file.js';
-import { miscRegister } from './drivers/misc.js';
 import type { Feature } from './version.js';
 
 export interface ExportedSymbol<Value = unknown> {

@@ -1,4 +1,4 @@
-/** Devices for test/device.test.ts and test/programs/device.c: one of everything that a definition can have. */
+/** Devices for test/kit/device.test.ts and test/programs/device.c: one of everything that a definition can have. */
 import {
   cstring,
   io,

@@ -12,7 +12,7 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
 })
   .split('\n')
   .filter((name) => name !== '' && existsSync(join(root, name)));
-const sources = files.filter((name) => /^(src|ioctl|native)\/.*\.(ts|c|h)$/.test(name));
+const sources = files.filter((name) => /^(src|ioctl|uapi|native)\/.*\.(ts|c|h)$/.test(name));
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
 /** Files within the project that a file imports, by their paths. */
@@ -67,7 +67,9 @@ describe('text', () => {
   ])('no source has %s', (_what, pattern) => {
     const own = fileURLToPath(import.meta.url);
     const found = files
-      .filter((name) => /^(src|ioctl|native|test|bench|examples)\/.*\.(ts|mjs|c|h)$/.test(name))
+      .filter((name) =>
+        /^(src|ioctl|uapi|native|test|bench|examples)\/.*\.(ts|mjs|c|h)$/.test(name),
+      )
       .filter((name) => join(root, name) !== own && pattern.test(read(name)));
     expect(found).toEqual([]);
   });

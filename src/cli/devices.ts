@@ -1,9 +1,9 @@
 /** `run --device FILE[,NAME=VALUE...]`: devices that are declared in files, and their newer versions. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../device/device.js';
-import type { RegisteredDevice } from '../device/register.js';
 import type { Kernel } from '../kernel.js';
+import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../kit/device.js';
+import type { RegisteredDevice } from '../kit/register.js';
 import { FileWatch } from './file_watch.js';
 import { UsageError } from './usage.js';
 
@@ -18,7 +18,7 @@ export async function loadDevices(path: string): Promise<DeviceDefinition[]> {
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new UsageError(`${path}: no such file`);
   }
-  const { loadModule } = await import('../uapi/load.js');
+  const { loadModule } = await import('../../uapi/load.js');
   let exports: Record<string, unknown>;
   try {
     exports = await loadModule(resolve(path));
@@ -117,7 +117,7 @@ async function reload(path: string, devices: readonly RegisteredDevice[]): Promi
 
 /** A file and those that it imports by their relative paths. */
 async function sourcesOf(path: string): Promise<string[] | undefined> {
-  const { Sources } = await import('../uapi/sources.js');
+  const { Sources } = await import('../../uapi/sources.js');
   try {
     return new Sources(resolve(path)).files.map((file) => file.path);
   } catch {

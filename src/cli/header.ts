@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { DEFAULT_LICENSE, writeHeader } from '../uapi/header.js';
-import { loadUapi } from '../uapi/model.js';
+import { DEFAULT_LICENSE, writeHeader } from '../../uapi/header.js';
+import { loadUapi } from '../../uapi/model.js';
 import { UsageError } from './usage.js';
 
 const USAGE = `Usage: dmabuf-shim header [options] FILE.ts

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { checkHeaders, headersIn, summary, uapiHeaders } from '../uapi/import/check.js';
-import { CompileError, FrontEnd, NoCompiler } from '../uapi/import/clang.js';
-import { importHeader } from '../uapi/import/convert.js';
-import { printModule } from '../uapi/import/print.js';
+import { checkHeaders, headersIn, summary, uapiHeaders } from '../../uapi/import/check.js';
+import { CompileError, FrontEnd, NoCompiler } from '../../uapi/import/clang.js';
+import { importHeader } from '../../uapi/import/convert.js';
+import { printModule } from '../../uapi/import/print.js';
 import { UsageError } from './usage.js';
 
 const USAGE = `Usage: dmabuf-shim import-header [options] HEADER

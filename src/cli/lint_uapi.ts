@@ -1,10 +1,10 @@
 /** `dmabuf-shim lint-uapi`: is this interface one that can be kept for ever? */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { DeviceDefinition, DeviceOptions } from '../device/device.js';
-import { type Description, describe, isDescription } from '../uapi/lint/description.js';
-import { type LintResult, lintUapi, tally } from '../uapi/lint/lint.js';
-import type { Finding } from '../uapi/lint/rules.js';
+import { type Description, describe, isDescription } from '../../uapi/lint/description.js';
+import { type LintResult, lintUapi, tally } from '../../uapi/lint/lint.js';
+import type { Finding } from '../../uapi/lint/rules.js';
+import type { DeviceDefinition, DeviceOptions } from '../kit/device.js';
 import { deviceOptions } from './devices.js';
 import { UsageError } from './usage.js';
 

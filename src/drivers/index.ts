@@ -1,11 +1,11 @@
 import type { Kernel } from '../kernel.js';
+import { dmaImporterInit } from './dma_importer/dma_importer.js';
 import { dmaBufInit } from './dma-buf/debug.js';
 import { cmaHeapInit } from './dma-buf/heaps/cma_heap.js';
 import { movableHeapInit } from './dma-buf/heaps/movable_heap.js';
 import { systemHeapInit } from './dma-buf/heaps/system_heap.js';
 import { swSyncInit } from './dma-buf/sw_sync.js';
 import { udmabufInit } from './dma-buf/udmabuf.js';
-import { dmaImporterInit } from './misc/dma_importer.js';
 
 /** What a kernel starts with, in order: a driver is one file and one line here. */
 export const initcalls: readonly ((kernel: Kernel) => void)[] = [

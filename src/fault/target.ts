@@ -5,8 +5,8 @@ import { isOursAlone } from '../fs/namei.js';
 import { Directory } from '../fs/tree.js';
 import type { Call } from '../supervisor/call.js';
 import type { Context } from '../supervisor/context.js';
-import { AT_FDCWD } from '../supervisor/lookup.js';
-import { fileAt } from '../supervisor/process.js';
+import { AT_FDCWD } from '../supervisor/paths/lookup.js';
+import { fileAt } from '../supervisor/task.js';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const POLLFD_SIZE = 8;

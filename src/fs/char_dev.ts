@@ -1,8 +1,8 @@
 import { O_PATH } from '../../ioctl/index.js';
+import { type Attribute, addAttribute, removeAttribute } from '../base/attribute.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
-import { type Attribute, addAttribute, removeAttribute } from './attribute.js';
 import { File, type FileOperations } from './file.js';
 import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
 

@@ -1,11 +1,11 @@
 import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import type { ReleaseWatch } from '../backing/release.js';
+import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import { ErrnoError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { type MappableMemory, Shmem } from '../mm/shmem.js';
 import { native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
-import type { ReleaseWatch } from './release.js';
 import type { FileNode } from './tree.js';
 import { type Wait, WaitQueue, type Wakeable } from './wait_queue.js';
 

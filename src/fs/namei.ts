@@ -1,7 +1,7 @@
 /** Path lookup: what a path leads to, in this kernel's tree or in the machine's file system. */
 import { Errno, type ErrnoName } from '../errno.js';
+import { isServed } from '../host/served_mounts.js';
 import { native } from '../native.js';
-import { isServed } from './served_mounts.js';
 import { Directory, Symlink, type TreeNode } from './tree.js';
 
 /** Symbolic links that one lookup may follow. */

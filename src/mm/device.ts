@@ -1,6 +1,7 @@
+import type { MappableMemory } from '../backing/shmem.js';
 import type { Kernel } from '../kernel.js';
 import { KERN_ERR, KERN_WARNING } from '../printk.js';
-import type { DmaCoherency } from './dma-coherency.js';
+import type { DmaCoherency } from './cache/dma-coherency.js';
 import { dmaDirectUnmapSg } from './dma-direct.js';
 import type { DmaDataDirection } from './dma-direction.js';
 import { hex } from './hex.js';
@@ -9,7 +10,6 @@ import { PAGE_SIZE } from './page.js';
 import { ANY_ACCESS, type PageAccess, PageTable, READ_ACCESS, WRITE_ACCESS } from './page_table.js';
 import { Runs } from './runs.js';
 import type { SgTable } from './scatterlist.js';
-import type { MappableMemory } from './shmem.js';
 import { inSwiotlb, Swiotlb, swiotlbOf } from './swiotlb.js';
 
 /** struct device_dma_parameters, and how many segments a device takes. */

@@ -14,13 +14,13 @@ import { hex } from './hex.js';
 import { iommuDmaMapSg } from './iommu.js';
 import type { SgTable } from './scatterlist.js';
 
+export type { DmaCoherency } from './cache/dma-coherency.js';
 export {
   Device,
   type DeviceDmaParameters,
   type DeviceInit,
   DmaFault,
 } from './device.js';
-export type { DmaCoherency } from './dma-coherency.js';
 export {
   DMA_BIDIRECTIONAL,
   DMA_FROM_DEVICE,

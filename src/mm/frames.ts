@@ -1,8 +1,8 @@
+import type { MappableMemory } from '../backing/shmem.js';
 import { errno } from '../errno.js';
 import type { MemMap } from './mem_map.js';
 import { PAGE_SIZE } from './page.js';
 import type { PageAllocator } from './page_alloc.js';
-import type { MappableMemory } from './shmem.js';
 
 interface Frame {
   pfn: number;

@@ -1,5 +1,5 @@
+import type { MappableMemory } from '../backing/shmem.js';
 import { PAGE_SIZE } from './page.js';
-import type { MappableMemory } from './shmem.js';
 
 /** Page frames that a leaf is of: 4 MiB. */
 const ENTRIES = 1024;

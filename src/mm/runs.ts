@@ -1,4 +1,4 @@
-import type { MappableMemory } from './shmem.js';
+import type { MappableMemory } from '../backing/shmem.js';
 
 /**
  * Bytes that lie here and there: runs of them, each in one memory. In columns, for there may be one for

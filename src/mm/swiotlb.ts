@@ -2,13 +2,14 @@
  * Bounce buffers: memory that every device can reach, to copy through where one cannot reach the memory
  * itself. Linux: kernel/dma/swiotlb.c, Documentation/core-api/swiotlb.rst.
  */
+
+import type { MappableMemory } from '../backing/shmem.js';
 import { errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { KERN_ERR, KERN_WARNING } from '../printk.js';
 import type { Device } from './device.js';
 import { hex } from './hex.js';
 import { PAGE_SIZE } from './page.js';
-import type { MappableMemory } from './shmem.js';
 
 /** Bytes of a slot, which no two mappings share. */
 export const IO_TLB_SIZE = 2048;

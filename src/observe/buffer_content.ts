@@ -1,10 +1,10 @@
 /** The bytes of a buffer as programs have them, also where the kernel itself has no descriptor of it. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { PROT_READ } from '../../ioctl/index.js';
+import type { MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
-import { livingThread } from '../fs/threads.js';
-import { areasOf, type Inode } from '../mm/proc_pages.js';
-import type { MappableMemory } from '../mm/shmem.js';
+import { areasOf, type Inode } from '../host/pages.js';
+import { livingThread } from '../host/threads.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { descriptorsOf } from './holdings.js';
 

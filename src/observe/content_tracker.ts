@@ -4,14 +4,14 @@
  * compared: the CPU's bytes then change when the caches do, and what is missing is found by them.
  */
 import { DMA_BUF_SYNC_END } from '../../ioctl/index.js';
+import type { MappableMemory } from '../backing/shmem.js';
 import { type DmaBuf, dmaBufList } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { DMA_RESV_USAGE_WRITE } from '../drivers/dma-buf/dma-resv.js';
+import { areasOf } from '../host/pages.js';
 import type { Device } from '../mm/device.js';
 import { PAGE_SIZE } from '../mm/page.js';
-import { areasOf } from '../mm/proc_pages.js';
-import type { MappableMemory } from '../mm/shmem.js';
 import type { BracketTracker } from './bracket_tracker.js';
 import { type Piece, piecesOf, readContent } from './buffer_content.js';
 import { bufferText, describeBuffer, type FindingPlace, processText } from './finding.js';

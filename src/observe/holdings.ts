@@ -1,7 +1,7 @@
 /** What a process has of a kernel's files, as /proc shows it. */
 import { readdirSync } from 'node:fs';
 import type { File } from '../fs/file.js';
-import { isRunning, livingThread, statFields } from '../fs/threads.js';
+import { isRunning, livingThread, statFields } from '../host/threads.js';
 import type { Kernel } from '../kernel.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 

@@ -1,4 +1,6 @@
 /** What drivers leave in the kernel, and the rules that they break. */
+
+import { holdersOf } from '../backing/uses.js';
 import { type DmaBuf, dmaBufList } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import { type DmaFence, describeFence } from '../drivers/dma-buf/dma-fence.js';
@@ -7,7 +9,6 @@ import { DmaFenceChain } from '../drivers/dma-buf/dma-fence-chain.js';
 import { dmaFenceUnwrap } from '../drivers/dma-buf/dma-fence-unwrap.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import { Errno } from '../errno.js';
-import { holdersOf } from '../fs/uses.js';
 import type { Device } from '../mm/device.js';
 import { type DmaDataDirection, dir2name } from '../mm/dma-direction.js';
 import { KERN_WARNING, type LogRecord } from '../printk.js';

@@ -1,9 +1,9 @@
 /** Mappings of buffers, and which of them processes leave when they end. */
 import { PROT_WRITE } from '../../ioctl/index.js';
 import { asDmaBuf, type DmaBuf } from '../drivers/dma-buf/dma-buf.js';
+import type { Area } from '../host/pages.js';
+import { areasOf } from '../host/pages.js';
 import { pageAlign } from '../mm/page.js';
-import type { Area } from '../mm/proc_pages.js';
-import { areasOf } from '../mm/proc_pages.js';
 import { piecesOf } from './buffer_content.js';
 import { bufferText, describeBuffer, type Finding, type FindingPlace } from './finding.js';
 import type { ObservedCall, ObservedMapping, Observer } from './observer.js';

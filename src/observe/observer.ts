@@ -2,13 +2,14 @@
  * What happens in a kernel, for those who want to know: `--report`, `--trace-events`. Nobody observes by
  * default, and then an event costs a look at an empty set.
  */
+
+import type { MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import type { File } from '../fs/file.js';
 import type { Device } from '../mm/device.js';
 import type { DmaDataDirection } from '../mm/dma-direction.js';
-import type { MappableMemory } from '../mm/shmem.js';
 import type { LogRecord } from '../printk.js';
 import { type CallArguments, CallText } from './call_text.js';
 

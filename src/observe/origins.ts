@@ -63,7 +63,9 @@ function sourcePlace(): string | undefined {
     const [, place] = /\(?((?:file:\/\/)?\/[^()]+:\d+):\d+\)?$/.exec(frame) ?? [];
     if (place === undefined) continue;
     const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
-    const isOurs = ['src', 'dist'].some((folder) => path.startsWith(`${own}${folder}${sep}`));
+    const isOurs = ['src', 'uapi', 'dist'].some((folder) =>
+      path.startsWith(`${own}${folder}${sep}`),
+    );
     if (!isOurs && !path.includes(`${sep}node_modules${sep}`)) return path;
   }
   return undefined;

@@ -17,7 +17,7 @@ import type { File } from '../fs/file.js';
 import type { Kernel } from '../kernel.js';
 import type { Device } from '../mm/device.js';
 import type { DmaDataDirection } from '../mm/dma-direction.js';
-import { fileAt } from '../supervisor/process.js';
+import { fileAt } from '../supervisor/task.js';
 import type { ObservedCall, ObservedJob, ObservedMapping, Observer } from './observer.js';
 import { TextBuffer } from './text_buffer.js';
 import { BufferTracks } from './trace_events_buffers.js';

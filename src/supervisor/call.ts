@@ -6,7 +6,7 @@ import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
 import type { ObservedCall } from '../observe/observer.js';
 import { INJECTED_FAILURE } from './filter.js';
-import type { RemoteTask } from './process.js';
+import type { RemoteTask } from './task.js';
 
 /** Let the machine's kernel make the call as it stands. */
 export const CONTINUE = Symbol('continue');

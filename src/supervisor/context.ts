@@ -1,6 +1,6 @@
 import type { Kernel } from '../kernel.js';
-import type { PathLookup } from './lookup.js';
-import type { ShadowDirectories } from './shadow.js';
+import type { PathLookup } from './paths/lookup.js';
+import type { ShadowDirectories } from './paths/shadow.js';
 
 /** What the handlers of calls work with. */
 export interface Context {

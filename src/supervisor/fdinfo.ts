@@ -1,8 +1,8 @@
 /** /proc/PID/fdinfo/N: what the machine says there of a descriptor, made into what Linux says of our file. */
 import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
+import { Pipe } from '../backing/pipe.js';
 import { errno, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
-import { Pipe } from '../fs/pipe.js';
 import { native } from '../native.js';
 
 const PAGE = 4096;

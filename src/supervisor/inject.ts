@@ -3,7 +3,7 @@ import { type InjectedCall, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
 import { REDIRECTED } from './filter.js';
-import { readStatus } from './process.js';
+import { readStatus } from './task.js';
 
 /**
  * Lets the caller make other system calls in place of its own, whose result the first of them becomes;

@@ -11,6 +11,7 @@ import {
   POLLOUT,
   PROT_WRITE,
 } from '../../ioctl/index.js';
+import { Pipe } from '../backing/pipe.js';
 import { Errno, ErrnoError, errno, orThrow } from '../errno.js';
 import {
   awaitWithFaults,
@@ -21,7 +22,6 @@ import {
 import { isPathOnly, openFileNode } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
 import { isOursAlone, namei } from '../fs/namei.js';
-import { Pipe } from '../fs/pipe.js';
 import { statFile } from '../fs/stat.js';
 import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';

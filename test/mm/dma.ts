@@ -1,5 +1,6 @@
 /** Memory and devices to try DMA with. */
 import { expect } from 'vitest';
+import type { MappableMemory } from '../../src/backing/shmem.js';
 import {
   Device,
   type DeviceInit,
@@ -10,7 +11,6 @@ import {
   sgAllocTable,
   sgSetPage,
 } from '../../src/index.js';
-import type { MappableMemory } from '../../src/mm/shmem.js';
 import { testKernel } from '../run.js';
 
 export const PAGE = 4096;

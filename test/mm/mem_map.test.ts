@@ -1,10 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
+import type { MappableMemory } from '../../src/backing/shmem.js';
 import { MemMap } from '../../src/mm/mem_map.js';
 import { PAGE_SIZE } from '../../src/mm/page.js';
 import { random } from '../../src/mm/random.js';
-import type { MappableMemory } from '../../src/mm/shmem.js';
 
 /** Something to tell from others: no byte of it is looked at. */
 function memory(): MappableMemory {

@@ -1,4 +1,4 @@
-/* device NODE SECTION: the calls of test/device.test.ts on a device of test/gadget.ts; a line for each. */
+/* device NODE SECTION: the calls of test/kit/device.test.ts on a device of test/gadget.ts; a line for each. */
 #include "kit.h"
 #include <sys/epoll.h>
 #include <sys/resource.h>

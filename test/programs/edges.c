@@ -1,5 +1,5 @@
 /*
- * edges NODE: a device of test/device_io.test.ts in an epoll instance, by edge: what each call brings, looked at twice,
+ * edges NODE: a device of test/kit/device_io.test.ts in an epoll instance, by edge: what each call brings, looked at twice,
  * of entries for input, for output, and for both. Then entries made and taken out, often.
  */
 #include "kit.h"

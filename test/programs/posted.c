@@ -1,4 +1,4 @@
-/* posted NODE: reads of events of a device of test/device_io.test.ts that do not succeed, and what is there after. */
+/* posted NODE: reads of events of a device of test/kit/device_io.test.ts that do not succeed, and what is there after. */
 #include "kit.h"
 
 #define POST _IOW(0xc0, 1, __u32)

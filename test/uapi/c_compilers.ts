@@ -4,8 +4,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { StructType } from '../../ioctl/index.js';
-import type { Uapi, UapiConstant } from '../../src/uapi/model.js';
-import { isStruct } from '../../src/uapi/types.js';
+import type { Uapi, UapiConstant } from '../../uapi/model.js';
+import { isStruct } from '../../uapi/types.js';
 
 /** A compiler, as the tests start it. */
 export interface Compiler {

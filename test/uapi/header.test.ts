@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { writeHeader } from '../../src/uapi/header.js';
-import { loadUapi, type Uapi } from '../../src/uapi/model.js';
+import { writeHeader } from '../../uapi/header.js';
+import { loadUapi, type Uapi } from '../../uapi/model.js';
 import { missing } from '../programs.js';
 import { assertions, COMPILERS, compile, unavailable } from './c_compilers.js';
 

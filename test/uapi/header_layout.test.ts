@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { writeHeader } from '../../src/uapi/header.js';
-import { loadUapi } from '../../src/uapi/model.js';
+import { writeHeader } from '../../uapi/header.js';
+import { loadUapi } from '../../uapi/model.js';
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-header-'));

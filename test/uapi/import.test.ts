@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CType, IoctlTable, StructType } from '../../ioctl/index.js';
-import { checkHeaders, headersIn, summary } from '../../src/uapi/import/check.js';
-import { FrontEnd } from '../../src/uapi/import/clang.js';
-import { importHeader } from '../../src/uapi/import/convert.js';
-import { printModule } from '../../src/uapi/import/print.js';
-import { loadModule } from '../../src/uapi/load.js';
+import { checkHeaders, headersIn, summary } from '../../uapi/import/check.js';
+import { FrontEnd } from '../../uapi/import/clang.js';
+import { importHeader } from '../../uapi/import/convert.js';
+import { printModule } from '../../uapi/import/print.js';
+import { loadModule } from '../../uapi/load.js';
 import { cli } from '../cli.js';
 import { GCC, needs } from '../programs.js';
 

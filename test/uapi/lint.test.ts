@@ -5,10 +5,10 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { miscRegister } from '../../src/index.js';
-import { describe as describeUapi, isDescription } from '../../src/uapi/lint/description.js';
-import { type LintOptions, lintUapi } from '../../src/uapi/lint/lint.js';
-import { type Finding, RULES } from '../../src/uapi/lint/rules.js';
-import { loadUapi } from '../../src/uapi/model.js';
+import { describe as describeUapi, isDescription } from '../../uapi/lint/description.js';
+import { type LintOptions, lintUapi } from '../../uapi/lint/lint.js';
+import { type Finding, RULES } from '../../uapi/lint/rules.js';
+import { loadUapi } from '../../uapi/model.js';
 import { cli } from '../cli.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

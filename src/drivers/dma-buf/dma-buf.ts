@@ -22,17 +22,17 @@ import {
   POLLIN,
   POLLOUT,
 } from '../../../ioctl/index.js';
+import type { Pin } from '../../backing/pin.js';
+import type { MappableMemory, Shmem } from '../../backing/shmem.js';
+import { countUses } from '../../backing/uses.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from '../../fs/file.js';
-import { countUses } from '../../fs/uses.js';
 import { Wait } from '../../fs/wait_queue.js';
 import type { Kernel } from '../../kernel.js';
 import { List } from '../../list.js';
 import { DMA_FROM_DEVICE, type DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
-import type { Pin } from '../../mm/pin.js';
 import type { SgTable } from '../../mm/scatterlist.js';
-import type { MappableMemory, Shmem } from '../../mm/shmem.js';
 import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 import { operationsAsOf } from '../../version.js';

@@ -1,4 +1,4 @@
-import { holdersOf } from '../../fs/uses.js';
+import { holdersOf } from '../../backing/uses.js';
 import type { Kernel } from '../../kernel.js';
 import { KERN_WARNING } from '../../printk.js';
 import { readComm } from '../../task.js';

@@ -16,9 +16,9 @@ import {
   sync_merge_data,
   sync_set_deadline,
 } from '../../../ioctl/index.js';
+import { Pipe } from '../../backing/pipe.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, orNoMemory } from '../../fs/file.js';
-import { Pipe } from '../../fs/pipe.js';
 import type { Kernel } from '../../kernel.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import { type Task, tellOrWithdraw } from '../../task.js';

@@ -15,6 +15,7 @@ import {
   udmabuf_create_list,
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
+import type { Pin } from '../../backing/pin.js';
 import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { MemoryPiece, Vma } from '../../fs/file.js';
@@ -32,7 +33,6 @@ import {
   dmaUnmapSgtable,
 } from '../../mm/dma-mapping.js';
 import { type Chunk, PAGE_SIZE, pageAlign } from '../../mm/page.js';
-import type { Pin } from '../../mm/pin.js';
 import {
   type SgTable,
   sgAllocTable,
@@ -42,7 +42,7 @@ import {
 import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Task } from '../../task.js';
-import { miscRegister } from '../misc.js';
+import { miscRegister } from '../char/misc.js';
 import { type DmaBuf, type DmaBufOps, dmaBufExport, dmaBufFd, dmaBufPut } from './dma-buf.js';
 
 /** Module parameters, as in /sys/module/udmabuf/parameters. */

@@ -12,9 +12,9 @@ import {
   O_RDWR,
   PROT_NONE,
 } from '../../../ioctl/index.js';
+import type { MappableMemory } from '../../backing/shmem.js';
 import type { File, MemoryPiece } from '../../fs/file.js';
 import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
-import type { MappableMemory } from '../../mm/shmem.js';
 import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';

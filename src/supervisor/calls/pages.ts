@@ -3,7 +3,7 @@
  * they are made. With strict coherency, those that change which pages a program has in its page table: what
  * has it read that is stale? For those who observe: what does a process have when it forks, and when it ends?
  */
-import { isRunning, threadsOf } from '../../fs/threads.js';
+import { isRunning, threadsOf } from '../../host/threads.js';
 import { type Call, CONTINUE, type Handler } from '../call.js';
 
 const MADV_POPULATE_READ = 22;

@@ -1,0 +1,113 @@
+import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
+import { orThrow } from '../errno.js';
+import type { Backing } from '../fs/file.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
+import type { ReleaseWatch } from './release.js';
+
+const MFD_CLOEXEC = 0x1;
+const MFD_ALLOW_SEALING = 0x2;
+const F_ADD_SEALS = 1033;
+const F_SEAL_SEAL = 0x1;
+const F_SEAL_SHRINK = 0x2;
+const F_SEAL_GROW = 0x4;
+
+const stat = new Float64Array(STAT_FIELDS);
+
+/** Memory that can be mapped into programs. */
+export interface MappableMemory {
+  /** The kernel's own descriptor, O_RDWR. */
+  readonly fd: number;
+  /** A new descriptor of it, of this process and close-on-exec, for a program to map it through. */
+  open(flags: number): number;
+  /**
+   * The memory itself, as the kernel sees it: what programs have mapped. Good for as long as the kernel
+   * holds the memory; an array of it is empty afterwards.
+   */
+  bytes(): Uint8Array;
+  /** What it is, for the log. */
+  describe?(): string;
+  /** Told where a mapping made through such a descriptor is; in `pieced` ones it is but a part. */
+  noteMapping?(address: number, length: number, pieced: boolean): void;
+}
+
+/** A mapping of a whole memfd, for the kernel. */
+export function mapAll(fd: number, size: number): ArrayBuffer {
+  return orThrow<ArrayBuffer>(native.mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+}
+
+/**
+ * Memory of the kernel's own making: a memfd that neither grows nor shrinks. Programs hold it through
+ * descriptors and mappings; the kernel has a descriptor of its own only while it needs one, so that
+ * the inode goes when the last program lets go of it (fs/release.ts), and so that live buffers cost
+ * the kernel no descriptors.
+ */
+export class Shmem implements MappableMemory, Backing {
+  readonly access = O_RDWR;
+  readonly dev: number;
+  readonly ino: number;
+  /** Bytes. */
+  readonly size: number;
+  /** What it is, for the log. */
+  describe?: () => string;
+  #fd: number;
+  #mapping: ArrayBuffer | undefined;
+
+  /**
+   * New memory of `size` bytes, zeroed. `name` is what /proc/PID/maps shows behind "/memfd:".
+   * ENOMEM, EMFILE, ENFILE.
+   */
+  constructor(name: string, size: number) {
+    this.size = size;
+    this.#fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    try {
+      if (size > 0) orThrow(native.ftruncate(this.#fd, size));
+      orThrow(native.fcntl(this.#fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW));
+      orThrow(native.fstat(this.#fd, stat));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.dev = stat[Stat.dev] as number;
+    this.ino = stat[Stat.ino] as number;
+  }
+
+  /** The kernel's own descriptor, O_RDWR; −1 while it has none. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  open(flags: number): number {
+    return orThrow(native.reopen(this.#fd, flags | O_CLOEXEC));
+  }
+
+  bytes(): Uint8Array {
+    return new Uint8Array(this.mapping());
+  }
+
+  /** The kernel's own mapping of it. ENOMEM. */
+  mapping(): ArrayBuffer {
+    this.#mapping ??= mapAll(this.#fd, this.size);
+    return this.#mapping;
+  }
+
+  /** Whether the kernel has it mapped: that is one of the mappings that this process has. */
+  get isMapped(): boolean {
+    return this.#mapping !== undefined;
+  }
+
+  /** Closes the kernel's own descriptor, and unmaps what it has mapped. The memory stays as long as a program holds it. */
+  close(): void {
+    if (this.#mapping) native.munmap(this.#mapping);
+    this.#mapping = undefined;
+    native.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  adopt(fd: number): void {
+    this.#fd = fd;
+  }
+
+  watch(releases: ReleaseWatch, gone: () => void): void {
+    releases.watchInode(this.#fd, gone);
+  }
+}

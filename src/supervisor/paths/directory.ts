@@ -1,0 +1,171 @@
+/** Directories: listings of those that this kernel adds to, and working directories in its own. */
+import { O_DIRECTORY } from '../../../ioctl/index.js';
+import { Errno, orThrow } from '../../errno.js';
+import { find, isOursAlone } from '../../fs/namei.js';
+import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
+import { type InjectedCall, native, STAT_FIELDS, Stat } from '../../native.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import type { Context } from '../context.js';
+import { injectOrRefuse, redirect } from '../inject.js';
+import { stat } from '../task.js';
+import { AT_FDCWD } from './lookup.js';
+
+const SEEK_SET = 0;
+const SEEK_CUR = 1;
+const DT_DIR = 4;
+
+interface Entry {
+  ino: bigint;
+  /** DT_CHR, DT_DIR … */
+  type: number;
+  name: Uint8Array;
+}
+
+export function directoryCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
+  /**
+   * The machine's entries and ours. The position of the open directory counts entries, so that
+   * rewinddir, telldir and seekdir, which only set it, work on it as it is.
+   */
+  function getdents64(call: Call): Answer {
+    const fd = call.int(0);
+    const link = call.task.linkOf(fd);
+    const path = link && (shadows.pathOf(link) ?? link);
+    if (!path?.startsWith('/')) return CONTINUE;
+    const directory = find(kernel.root, path === '/' ? '' : path);
+    if (!directory) return CONTINUE;
+    const isAlone = isOursAlone(directory, path);
+    if (!isAlone && !addsTo(directory, path)) return CONTINUE;
+    // What is called so in the caller's mounts or below its root may be another directory.
+    if (!isAlone && !isSame(call, fd, path)) return CONTINUE;
+    // Opened once more: the caller's own position counts the entries of both.
+    const machine = isAlone ? undefined : call.task.openDescriptor(fd, O_DIRECTORY);
+    const entries = listing(directory, machine);
+    const own = call.task.dupDescriptor(fd);
+    try {
+      const position = orThrow(native.lseek(own, 0, SEEK_CUR));
+      const { bytes, count } = pack(entries, position, call.uint(2));
+      if (count === 0 && position < entries.length) return -Errno.EINVAL;
+      call.task.mm.write(call.arg(1), bytes);
+      orThrow(native.lseek(own, position + count, SEEK_SET));
+      return bytes.length;
+    } finally {
+      native.close(own);
+    }
+  }
+
+  function chdir(call: Call): Answer {
+    const found = paths.find(call, AT_FDCWD, 0, true);
+    switch (found?.kind) {
+      case undefined:
+      case 'descriptor':
+        return CONTINUE;
+      case 'error':
+        return -Errno[found.code];
+      case 'machine':
+        return redirect(call, 0, found.path);
+      case 'node':
+        return found.node instanceof Directory ? enter(call, found.path) : -Errno.ENOTDIR;
+    }
+  }
+
+  /** The caller changes into the stand-in of a directory of ours. */
+  function enter(call: Call, path: string): Answer {
+    const fd = shadows.open(path, 0);
+    try {
+      const fchdir: InjectedCall = { nr: native.SYS.fchdir as number, args: [-1], fd: [0, 0] };
+      return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  function getcwd(call: Call): Answer {
+    if (!shadows.used) return CONTINUE;
+    const path = shadows.pathOf(call.task.cwd ?? '');
+    if (path === undefined) return CONTINUE;
+    const bytes = Buffer.from(`${path}\0`);
+    if (bytes.length > call.arg(1)) return -Errno.ERANGE;
+    call.task.mm.write(call.arg(0), bytes);
+    return bytes.length;
+  }
+
+  return { getdents64, chdir, getcwd };
+}
+
+const machines = new Float64Array(STAT_FIELDS);
+
+/** Whether a descriptor of the caller's is of the directory that the machine has, to us, at `path`. */
+function isSame(call: Call, fd: number, path: string): boolean {
+  if (!call.task.fstat(fd) || native.fstatat(AT_FDCWD, path, 0, machines) < 0) return false;
+  return machines[Stat.dev] === stat[Stat.dev] && machines[Stat.ino] === stat[Stat.ino];
+}
+
+/** Whether a directory has anything in it that the machine's own, at the same path, lacks. */
+function addsTo(directory: Directory, path: string): boolean {
+  const base = path === '/' ? '' : path;
+  for (const [name] of directory.entries()) {
+    if (native.access(`${base}/${name}`) !== 0) return true;
+  }
+  return false;
+}
+
+/** What there is in a directory of ours, and in the machine's, of which `fd` is a descriptor that is closed. */
+function listing(directory: Directory, fd: number | undefined): Entry[] {
+  const entries = new Map<string, Entry>();
+  const add = (name: string, ino: number | bigint, type: number) =>
+    entries.set(name, { ino: BigInt(ino), type, name: Buffer.from(name, 'latin1') });
+  if (fd === undefined) {
+    add('.', directory.ino, DT_DIR);
+    add('..', directory.ino, DT_DIR);
+  } else {
+    readMachine(fd, add);
+  }
+  for (const [name, node] of directory.entries()) {
+    add(Buffer.from(name).toString('latin1'), node.ino, typeOf(node));
+  }
+  return [...entries.values()];
+}
+
+/** DT_* of a node: the upper bits of its mode. */
+function typeOf(node: TreeNode): number {
+  return (node.mode & S_IFMT) >> 12;
+}
+
+/** struct linux_dirent64: u64 d_ino, s64 d_off, u16 d_reclen, u8 d_type, name with its NUL. */
+const NAME = 19;
+
+function readMachine(fd: number, add: (name: string, ino: bigint, type: number) => void): void {
+  const buffer = Buffer.alloc(32768);
+  try {
+    for (;;) {
+      const length = orThrow(native.getdents64(fd, buffer));
+      if (length === 0) return;
+      for (let at = 0; at < length; at += buffer.readUInt16LE(at + 16)) {
+        const end = buffer.indexOf(0, at + NAME);
+        const name = buffer.toString('latin1', at + NAME, end);
+        add(name, buffer.readBigUInt64LE(at), buffer.readUInt8(at + 18));
+      }
+    }
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** As many entries, from `from` on, as fit `room` bytes. */
+function pack(entries: Entry[], from: number, room: number): { bytes: Uint8Array; count: number } {
+  const records: Buffer[] = [];
+  let length = 0;
+  for (const [i, entry] of entries.slice(from).entries()) {
+    const size = Math.ceil((NAME + entry.name.length + 1) / 8) * 8;
+    if (length + size > room) break;
+    const record = Buffer.alloc(size);
+    record.writeBigUInt64LE(entry.ino, 0);
+    record.writeBigInt64LE(BigInt(from + i + 1), 8);
+    record.writeUInt16LE(size, 16);
+    record.writeUInt8(entry.type, 18);
+    record.set(entry.name, NAME);
+    records.push(record);
+    length += size;
+  }
+  return { bytes: Buffer.concat(records), count: records.length };
+}

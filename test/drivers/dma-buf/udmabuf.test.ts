@@ -1,0 +1,14 @@
+/** Mappings of udmabufs by programs: at every offset, of scattered lists, alive in both directions. */
+import { beforeEach, expect, test } from 'vitest';
+import { LINKAGES, needsCompiler, program } from '../../programs.js';
+import { expectNothingLeft, RECORDED_VERSIONS, run } from '../../run.js';
+
+beforeEach(needsCompiler);
+
+test.each(
+  RECORDED_VERSIONS.flatMap((version) => LINKAGES.map((linkage) => ({ version, linkage }))),
+)('windows into memfds, mapped whole and in parts ($linkage, $version)', async (as) => {
+  const { kernel, ...ended } = await run({ version: as.version }, program('windows', as.linkage));
+  expect(ended).toMatchObject({ status: 0, stdout: 'all windows are alive\n', stderr: '' });
+  await expectNothingLeft(kernel);
+});
