@@ -7,7 +7,7 @@
  *
  *     dmabuf-shim run --device examples/watchdog.ts,timeout=30 -- wdctl
  */
-import { defineDevice, errno, KERN_CRIT, KERN_INFO, type Kernel } from 'dmabuf-shim';
+import { defineDevice, errno, KERN_CRIT, KERN_INFO, type KernelCore } from 'dmabuf-shim';
 import {
   _IOC_WRITE,
   array,
@@ -76,7 +76,7 @@ const identity = 'Software Watchdog';
 const supported = watchdog_info.create({ options, identity: Buffer.from(identity) });
 
 /** The timer, which both nodes are of. Times are in seconds; `status` has WDIOF_ bits. */
-const makeWatchdog = (kernel: Kernel, timeout: number, nowayout: boolean) => {
+const makeWatchdog = (kernel: KernelCore, timeout: number, nowayout: boolean) => {
   const timers: NodeJS.Timeout[] = [];
   return {
     kernel,
@@ -91,7 +91,7 @@ const makeWatchdog = (kernel: Kernel, timeout: number, nowayout: boolean) => {
   };
 };
 type Watchdog = ReturnType<typeof makeWatchdog>;
-const watchdogs = new WeakMap<Kernel, Watchdog>();
+const watchdogs = new WeakMap<KernelCore, Watchdog>();
 
 const log = ({ kernel }: Watchdog, level: number, text: string) =>
   kernel.printk(level, `watchdog: watchdog0: ${text}`);

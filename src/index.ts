@@ -1,3 +1,4 @@
+export type { Coherency, KernelCore, KernelOptions } from './core.js';
 export { miscRegister } from './drivers/char/misc.js';
 export {
   type DmaBuf,
@@ -75,8 +76,9 @@ export {
   type Segment,
   type Vma,
 } from './fs/file.js';
+export { HandleTable } from './fs/handle_table.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
-export { type Coherency, Kernel, type KernelOptions, type SpawnProgramOptions } from './kernel.js';
+export { Kernel, type SpawnProgramOptions } from './kernel.js';
 export {
   type DeviceAttribute,
   type DeviceCall,
@@ -90,7 +92,6 @@ export {
 } from './kit/device.js';
 export { Engine, type EngineJob, type EngineMemory } from './kit/engine.js';
 export type { ExampleSetting, Examples } from './kit/examples.js';
-export { HandleTable } from './kit/handle_table.js';
 export type { RegisteredDevice } from './kit/register.js';
 export type { ByteRange } from './mm/cache/byte_ranges.js';
 export type { StaleAccess, StaleAccessKind } from './mm/cache/stale.js';

@@ -1,6 +1,7 @@
 /** Drivers as loadable modules, with Linux's rules of who may use what. Linux: kernel/module/main.c. */
+
+import type { KernelCore } from './core.js';
 import { type ErrnoName, errno } from './errno.js';
-import type { Kernel } from './kernel.js';
 import { KERN_ERR, KERN_WARNING } from './printk.js';
 import { type ExportedSymbol, type KernelSymbols, SYMBOLS, type SymbolName } from './symbols.js';
 
@@ -13,7 +14,7 @@ export interface KernelModule<Name extends SymbolName = SymbolName> {
   /** The symbols that it uses, by Linux's names. */
   readonly imports: readonly Name[];
   /** module_init(): throws to refuse. `symbols` has what `imports` names. */
-  init(symbols: Pick<KernelSymbols, Name>, kernel: Kernel): void;
+  init(symbols: Pick<KernelSymbols, Name>, kernel: KernelCore): void;
   /** module_exit(): without it, the module stays. */
   exit?(): void;
 }
@@ -37,12 +38,12 @@ const GPL_COMPATIBLE: ReadonlySet<string> = new Set([
 
 /** The modules of a kernel. */
 export class Modules {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #loaded = new Map<string, KernelModule>();
   /** TAINT_PROPRIETARY_MODULE: said once. */
   #tainted = false;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 

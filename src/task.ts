@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
+import type { KernelCore } from './core.js';
 import { Errno, ErrnoError } from './errno.js';
 import type { File } from './fs/file.js';
-import type { Kernel } from './kernel.js';
 import type { UserMemory } from './mm/uaccess.js';
 
 /**
@@ -9,7 +9,7 @@ import type { UserMemory } from './mm/uaccess.js';
  * Drivers see no difference.
  */
 export interface Task {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   /** Process id (the thread group's, as getpid(2) gives it). */
   readonly pid: number;
   /** The program's name, as ps(1) shows it: up to 15 bytes. */

@@ -4,7 +4,6 @@
  */
 
 import type { FileOperations } from './fs/file.js';
-import type { Kernel } from './kernel.js';
 
 /** A release of Linux, such as `6.12`; those that there are: {@link KERNEL_VERSIONS}. */
 export type KernelVersion = `${3 | 4 | 5 | 6}.${number}`;
@@ -253,12 +252,17 @@ export function featuresOf(version: KernelVersion): ReadonlySet<Feature> {
   return new Set(features.filter(([, info]) => has(info)).map(([name]) => name));
 }
 
+/** Whatever behaves as a release: a kernel. */
+interface Release {
+  has(feature: Feature): boolean;
+}
+
 /** What {@link operationsAsOf} has answered: it is asked for each file. */
-const answered = new WeakMap<Kernel, Map<FileOperations, FileOperations>>();
+const answered = new WeakMap<Release, Map<FileOperations, FileOperations>>();
 
 /** `operations` as the kernel's release has them: without those that came later. */
 export function operationsAsOf(
-  kernel: Kernel,
+  kernel: Release,
   operations: FileOperations,
   introduced: { readonly [Name in keyof FileOperations]?: Feature },
 ): FileOperations {
@@ -276,7 +280,7 @@ export function operationsAsOf(
 }
 
 function withoutLater(
-  kernel: Kernel,
+  kernel: Release,
   operations: FileOperations,
   introduced: { readonly [Name in keyof FileOperations]?: Feature },
 ): FileOperations {

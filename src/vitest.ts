@@ -14,7 +14,8 @@
  *       const kernel = checkedKernel({ context });
  */
 import { onTestFinished, type RunnerTestCase, type TestContext } from 'vitest';
-import { Kernel, type KernelOptions } from './kernel.js';
+import type { KernelOptions } from './core.js';
+import { Kernel } from './kernel.js';
 import type { Finding, FindingKind } from './observe/finding.js';
 import { reportText } from './observe/report.js';
 

@@ -24,7 +24,7 @@ import {
   errno,
   exportHeapBuffer,
   heapBufOps,
-  type Kernel,
+  type KernelCore,
   makeShmem,
 } from '../src/index.js';
 import { native } from '../src/native.js';
@@ -72,7 +72,7 @@ export const {
 
 /** What happened, for a test to look at. */
 export interface Gadget {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly memory: ReturnType<typeof makeShmem>;
   readonly log: string[];
   open: number;
@@ -80,19 +80,19 @@ export interface Gadget {
   speed: number;
 }
 
-function makeGadget(kernel: Kernel): Gadget {
+function makeGadget(kernel: KernelCore): Gadget {
   const memory = makeShmem(kernel, 'gadget', 2 * PAGE);
   memory.bytes().set(Buffer.from('from the driver'));
   return { kernel, memory, log: [], open: 0, go: false, speed: 1 };
 }
 
-function makeBuffer(kernel: Kernel): DmaBuf {
+function makeBuffer(kernel: KernelCore): DmaBuf {
   const placement = allocateScattered(kernel.memory, PAGE);
   const info = { exp_name: 'gadget', ops: heapBufOps, size: PAGE, flags: O_RDWR | O_CLOEXEC };
   return exportHeapBuffer(kernel, placement, info);
 }
 
-function makeFence(kernel: Kernel): DmaFence {
+function makeFence(kernel: KernelCore): DmaFence {
   return new DmaFence(kernel, {
     ops: { getDriverName: () => 'gadget', getTimelineName: () => 'gadget' },
     context: dmaFenceContextAlloc(kernel),
@@ -100,7 +100,7 @@ function makeFence(kernel: Kernel): DmaFence {
   });
 }
 
-function give(kernel: Kernel, fds: { buffer: number; fence: number }, call: DeviceCall): void {
+function give(kernel: KernelCore, fds: { buffer: number; fence: number }, call: DeviceCall): void {
   fds.buffer = call.installDmaBuf(makeBuffer(kernel));
   const fence = makeFence(kernel);
   try {

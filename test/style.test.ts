@@ -34,23 +34,85 @@ function violations(below: RegExp, mayNot: RegExp): string[] {
     );
 }
 
+/** Rooms of src/, with the rooms that nothing in them may import, types included. */
+const RULES: readonly [room: string, mayNot: string][] = [
+  ['(backing|host|base|fs|mm)', '(drivers|kit|supervisor|syscall|fault|cli|demo|svg)'],
+  ['drivers', '(kit|supervisor|syscall|fault|cli|demo|svg)'],
+  ['kit', '(supervisor|fault|observe|cli|demo|svg)'],
+  ['(supervisor|syscall)', '(drivers|kit|cli|demo|svg)'],
+  ['observe', '(supervisor|syscall|fault|cli|demo|svg)'],
+];
+
+/** The groups of files each of which imports every other, by whatever way, types included. */
+function circles(): string[][] {
+  const graph = new Map(
+    sources.filter((name) => name.endsWith('.ts')).map((name) => [name, imports(name)]),
+  );
+  const [index, low] = [new Map<string, number>(), new Map<string, number>()];
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const lower = (name: string, to: number | undefined) =>
+    low.set(name, Math.min(low.get(name) as number, to as number));
+  // Tarjan's strongly connected components.
+  const visit = (name: string) => {
+    index.set(name, index.size);
+    low.set(name, index.get(name) as number);
+    stack.push(name);
+    for (const next of graph.get(name) ?? []) {
+      if (!index.has(next)) {
+        visit(next);
+        lower(name, low.get(next));
+      } else if (stack.includes(next)) lower(name, index.get(next));
+    }
+    if (low.get(name) === index.get(name)) found.push(stack.splice(stack.indexOf(name)));
+  };
+  for (const name of graph.keys()) if (!index.has(name)) visit(name);
+  return found.filter((group) => group.length > 1);
+}
+
 describe('who may import whom', () => {
   test('the import scanner sees what is there', () => {
     expect(imports('src/kernel.ts')).toContain('src/drivers/index.ts');
+    expect(violations(/^src\/drivers\//, /^src\/mm\//)).not.toEqual([]);
+  });
+
+  test('every rule is about rooms that exist', () => {
+    for (const rooms of RULES.flat()) {
+      for (const room of rooms.replace(/[()]/g, '').split('|')) {
+        expect(existsSync(join(root, 'src', room)), room).toBe(true);
+      }
+    }
+  });
+
+  test.each(RULES)('%s does not import %s', (room, mayNot) => {
+    expect(violations(new RegExp(`^src/${room}/`), new RegExp(`^src/${mayNot}/`))).toEqual([]);
   });
 
   test('ioctl/ imports nothing from src/', () => {
     expect(violations(/^ioctl\//, /^src\//)).toEqual([]);
   });
 
-  test('mm/ imports no driver', () => {
-    expect(violations(/^src\/mm\//, /^src\/drivers\//)).toEqual([]);
+  test('drivers meet only through drivers/dma-buf/ and drivers/char/', () => {
+    const crossing = violations(/^src\/drivers\/(?!index)/, /^src\/drivers\//).filter((line) => {
+      const [from, to] = line.split(' -> ').map((path) => path.split('/')[2]);
+      return from !== to && to !== 'dma-buf' && to !== 'char';
+    });
+    expect(crossing).toEqual([]);
   });
 
-  test('drivers meet only through drivers/dma-buf/, and know no supervisor', () => {
-    expect(violations(/^src\/drivers\//, /^src\/(supervisor|cli)\//)).toEqual([]);
-    const driver = /^src\/drivers\/(?!dma-buf\/|index|misc)/;
-    expect(violations(driver, /^src\/drivers\/(?!dma-buf\/|misc)/)).toEqual([]);
+  test('only the entries of the package import the assembly, src/kernel.ts', () => {
+    const entries = /^(src\/(index|vitest)\.ts|src\/(cli|demo)\/|uapi\/)/;
+    const others = violations(/^/, /^src\/kernel\.ts$/).filter((line) => !entries.test(line));
+    expect(others).toEqual([]);
+  });
+
+  test('only the command line and the package’s entries import uapi/, which knows no command line', () => {
+    expect(violations(/^src\/(?!cli\/|index)/, /^uapi\//)).toEqual([]);
+    expect(violations(/^uapi\//, /^src\/cli\//)).toEqual([]);
+  });
+
+  test('no circle of imports is of more than 20 files', () => {
+    expect(circles().filter((group) => group.length > 20)).toEqual([]);
   });
 
   test('only native.ts loads the addon', () => {

@@ -1,8 +1,8 @@
 /** Structs and unions as C declares them. */
 import type { CType, Field, StructType } from '../ioctl/index.js';
-import { UsageError } from '../src/cli/usage.js';
 import type { CExpressions } from './c_expression.js';
 import { Alignment } from './c_layout.js';
+import { InputError } from './input_error.js';
 import type { Uapi } from './model.js';
 import { elementOf, isArray, isStruct, isUnnamed } from './types.js';
 
@@ -88,7 +88,7 @@ export class CStructs {
 
   /**
    * The declaration, with its semicolon.
-   * @throws UsageError for what C has no way to say
+   * @throws InputError for what C has no way to say
    */
   declaration(type: StructType): string {
     const declared = `${this.#body(type, type.tag, '')};\n`;
@@ -167,7 +167,7 @@ export class CStructs {
       );
       const place = item && this.#uapi.place(item);
       const at = place ? `${place.file}:${place.line}: ` : '';
-      throw new UsageError(`${at}${type.kind} ${path} ${why}`);
+      throw new InputError(`${at}${type.kind} ${path} ${why}`);
     };
     if (type.tag !== '' && !isCName(type.tag)) refuse('has a name that C does not take');
     if (type.members.length === 0) refuse('has no members: C has no empty struct');

@@ -2,9 +2,9 @@
 import { basename } from 'node:path';
 import type { IoctlDef, StructType } from '../ioctl/index.js';
 import { _IOC_NONE, _IOC_NR, _IOC_READ, _IOC_SIZE, _IOC_TYPE, _IOC_WRITE } from '../ioctl/index.js';
-import { UsageError } from '../src/cli/usage.js';
 import { CExpressions, character } from './c_expression.js';
 import { CStructs, isCName, isCxxKeyword, isMacro, typeName } from './c_struct.js';
+import { InputError } from './input_error.js';
 import { kernelDoc, type Parameter, plainComment, summarize } from './kernel_doc.js';
 import type { Uapi, UapiConstant, UapiIoctl, UapiItem, UapiStruct } from './model.js';
 import { argumentsOf, calleeName } from './syntax.js';
@@ -29,7 +29,7 @@ export interface Header {
 
 /**
  * Writes the header of an interface.
- * @throws UsageError if there is nothing to declare, or something that C cannot say
+ * @throws InputError if there is nothing to declare, or something that C cannot say
  */
 export function writeHeader(uapi: Uapi, { guard, license }: HeaderOptions): Header {
   const writer = new Writer(uapi);
@@ -76,7 +76,7 @@ class Writer {
   body(): string {
     const { items, file } = this.#uapi;
     if (items.length === 0) {
-      throw new UsageError(`${file}: nothing to declare: it exports no constant, struct or ioctl`);
+      throw new InputError(`${file}: nothing to declare: it exports no constant, struct or ioctl`);
     }
     const groups: UapiItem[][] = [];
     for (const item of items) {
@@ -244,7 +244,7 @@ class Writer {
   }
 
   #refuse(item: UapiItem, why: string): never {
-    throw new UsageError(`${this.#at(item)}${why}`);
+    throw new InputError(`${this.#at(item)}${why}`);
   }
 }
 

@@ -2,9 +2,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import type { CType, IoctlDef, StructType } from '../ioctl/index.js';
-import { UsageError } from '../src/cli/usage.js';
 import type { DeviceDefinition } from '../src/kit/device.js';
 import { FieldSources } from './fields.js';
+import { InputError } from './input_error.js';
 import { loadModule } from './load.js';
 import {
   type Declaration,
@@ -73,12 +73,12 @@ export interface Uapi {
 /**
  * Loads a file and what it exports and uses: the structs and ioctls of its exports and of its devices,
  * the constants, and those of the files beside it that declare part of the same interface.
- * @throws UsageError, in a line: no such file, a syntax error, what the file throws when it is loaded.
+ * @throws InputError, in a line: no such file, a syntax error, what the file throws when it is loaded.
  */
 export async function loadUapi(path: string): Promise<Uapi> {
   const absolute = resolve(path);
-  if (!existsSync(absolute)) throw new UsageError(`${path}: no such file`);
-  if (!statSync(absolute).isFile()) throw new UsageError(`${path}: is no file`);
+  if (!existsSync(absolute)) throw new InputError(`${path}: no such file`);
+  if (!statSync(absolute).isFile()) throw new InputError(`${path}: is no file`);
   const sources = readSources(path, absolute);
   const builder = new Builder(path, sources);
   builder.add(await load(path, absolute), sources.root);
@@ -90,9 +90,9 @@ function readSources(path: string, absolute: string): Sources {
   try {
     return new Sources(absolute);
   } catch (error) {
-    if (!(error instanceof SourceError)) throw new UsageError(`${path}: ${firstLine(error)}`);
+    if (!(error instanceof SourceError)) throw new InputError(`${path}: ${firstLine(error)}`);
     const shown = error.path === absolute ? path : relative('', error.path);
-    throw new UsageError(`${shown}:${error.line}: ${firstLine(error)}`);
+    throw new InputError(`${shown}:${error.line}: ${firstLine(error)}`);
   }
 }
 
@@ -102,7 +102,7 @@ async function load(path: string, absolute: string): Promise<Record<string, unkn
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? '') : '';
     const [, line] = stack.split(`${absolute}:`)[1]?.match(/^(\d+)/) ?? [];
-    throw new UsageError(`${path}${line ? `:${line}` : ''}: ${firstLine(error)}`);
+    throw new InputError(`${path}${line ? `:${line}` : ''}: ${firstLine(error)}`);
   }
 }
 
@@ -163,7 +163,7 @@ class Builder {
       if (headerOf(one) !== undefined) continue;
       const known = this.#structs.get(one.tag);
       if (known && !sameType(known.type, one)) {
-        throw new UsageError(`${this.#path}: two different structs have the tag ${one.tag}`);
+        throw new InputError(`${this.#path}: two different structs have the tag ${one.tag}`);
       }
       const declared = this.#find('structs', one.tag);
       if (declared?.value?.type === 'CallExpression') {
@@ -183,7 +183,7 @@ class Builder {
     const known = this.#ioctls.get(def.name);
     if (known || headerOf(def) !== undefined) {
       if (known && known.def.request !== def.request) {
-        throw new UsageError(`${this.#path}: two different ioctls are called ${def.name}`);
+        throw new InputError(`${this.#path}: two different ioctls are called ${def.name}`);
       }
       return;
     }
@@ -200,7 +200,7 @@ class Builder {
     if (!declared || !isDeclaration(declared)) return;
     const known = this.#constants.get(name);
     if (known && known.value !== value) {
-      throw new UsageError(`${this.#path}: two different constants are called ${name}`);
+      throw new InputError(`${this.#path}: two different constants are called ${name}`);
     }
     if (known) return;
     const { doc, value: written } = declared;

@@ -1,6 +1,6 @@
 /** The command line: `dmabuf-shim SUBCOMMAND …`; a file each. */
 import { constants } from 'node:os';
-import { UsageError } from './usage.js';
+import { InputError } from '../../uapi/input_error.js';
 
 const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
 
@@ -49,7 +49,7 @@ export async function main([name, ...args]: string[]): Promise<number> {
     const command = await load();
     return await command(args);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof InputError)) throw error;
     process.stderr.write(`dmabuf-shim ${name}: ${error.message}\n`);
     return 2;
   }

@@ -1,6 +1,7 @@
 /** `run --device FILE[,NAME=VALUE...]`: devices that are declared in files, and their newer versions. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { InputError } from '../../uapi/input_error.js';
 import type { Kernel } from '../kernel.js';
 import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../kit/device.js';
 import type { RegisteredDevice } from '../kit/register.js';
@@ -110,7 +111,7 @@ async function reload(path: string, devices: readonly RegisteredDevice[]): Promi
     for (const [i, definition] of definitions.entries()) devices[i]?.replace(definition);
     return `${path}: loaded anew`;
   } catch (error) {
-    const why = error instanceof UsageError ? error.message : explain(path, error);
+    const why = error instanceof InputError ? error.message : explain(path, error);
     return `${path}: stays as it was: ${why}`;
   }
 }

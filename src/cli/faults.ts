@@ -1,5 +1,6 @@
 /** `run --fault RULE` and `run --chaos SEED[:rate=R]`. */
 import type { ChaosOptions } from '../fault/faults.js';
+import { faultsOf } from '../fault/faults.js';
 import type { Kernel } from '../kernel.js';
 import { UsageError } from './usage.js';
 
@@ -27,7 +28,7 @@ export function addFaults(
     throw error;
   }
   return () =>
-    (kernel.faults?.rules ?? [])
+    (faultsOf(kernel)?.rules ?? [])
       .filter((rule) => rule.hits === 0)
       .map(({ parsed, calls }) => `fault "${parsed.text}" was never injected: calls: ${calls}`);
 }

@@ -1,6 +1,7 @@
-import type { Kernel } from '../kernel.js';
+import type { KernelCore } from '../core.js';
 import { dmaImporterInit } from './dma_importer/dma_importer.js';
 import { dmaBufInit } from './dma-buf/debug.js';
+import { fenceWatchdogInit } from './dma-buf/fence_watchdog.js';
 import { cmaHeapInit } from './dma-buf/heaps/cma_heap.js';
 import { movableHeapInit } from './dma-buf/heaps/movable_heap.js';
 import { systemHeapInit } from './dma-buf/heaps/system_heap.js';
@@ -8,7 +9,8 @@ import { swSyncInit } from './dma-buf/sw_sync.js';
 import { udmabufInit } from './dma-buf/udmabuf.js';
 
 /** What a kernel starts with, in order: a driver is one file and one line here. */
-export const initcalls: readonly ((kernel: Kernel) => void)[] = [
+export const initcalls: readonly ((kernel: KernelCore) => void)[] = [
+  fenceWatchdogInit,
   dmaBufInit,
   systemHeapInit,
   cmaHeapInit,

@@ -9,9 +9,10 @@ import {
   sync_file_ioctls,
   udmabuf_ioctls,
 } from '../../ioctl/index.js';
+import type { KernelCore } from '../core.js';
 import { Errno, errnoName } from '../errno.js';
-import type { Kernel } from '../kernel.js';
 import { random } from '../mm/random.js';
+import { PerKernel } from '../per_kernel.js';
 import { KERN_INFO } from '../printk.js';
 import type { Task } from '../task.js';
 import { type Aim, errorsOf, nameOf } from './contract.js';
@@ -183,7 +184,7 @@ function describe({ result, enter, exit }: Verdict): string {
 const ALIASES: Readonly<Record<string, string>> = { DMA_BUF_SET_NAME: 'DMA_BUF_SET_NAME_B' };
 
 /** @throws RangeError, in one line, for a rule that makes no sense or names a call that there is not. */
-export function injectFault(kernel: Kernel, rule: FaultRule | string): () => void {
+export function injectFault(kernel: KernelCore, rule: FaultRule | string): () => void {
   const given = parseRule(rule);
   const parsed = { ...given, names: given.names.map((name) => ALIASES[name] ?? name) };
   const known = ioctlNames(kernel);
@@ -196,18 +197,28 @@ export function injectFault(kernel: Kernel, rule: FaultRule | string): () => voi
 }
 
 /** @throws RangeError for a seed or a rate that is none. */
-export function startChaos(kernel: Kernel, options: ChaosOptions): () => void {
+export function startChaos(kernel: KernelCore, options: ChaosOptions): () => void {
   return addSource(kernel, new Chaos(options));
 }
 
-function addSource(kernel: Kernel, source: Source): () => void {
-  kernel.faults ??= new Faults();
-  const { faults } = kernel;
+const injection = new PerKernel<KernelCore, { faults: Faults | undefined }>(() => ({
+  faults: undefined,
+}));
+
+/** What is injected into the calls of a kernel; undefined: nothing. */
+export function faultsOf(kernel: KernelCore): Faults | undefined {
+  return injection.of(kernel).faults;
+}
+
+function addSource(kernel: KernelCore, source: Source): () => void {
+  const injected = injection.of(kernel);
+  injected.faults ??= new Faults();
+  const { faults } = injected;
   const remove = faults.add(source);
   return () => {
     remove();
     // Without faults, none are looked for.
-    if (faults.empty && kernel.faults === faults) kernel.faults = undefined;
+    if (faults.empty && injected.faults === faults) injected.faults = undefined;
   };
 }
 
@@ -222,7 +233,7 @@ const HEADERS: readonly IoctlTable[] = [
 ];
 
 /** Of these, and of the devices that a kernel has now. */
-function ioctlNames(kernel: Kernel): Set<string> {
+function ioctlNames(kernel: KernelCore): Set<string> {
   const devices = [...kernel.charDevices].map(({ f_op }) => f_op.ioctls ?? {});
   return new Set([...HEADERS, ...devices].flatMap((table) => Object.keys(table)));
 }

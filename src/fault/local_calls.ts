@@ -5,7 +5,7 @@ import { Wait } from '../fs/wait_queue.js';
 import { SystemError } from '../native.js';
 import type { Task } from '../task.js';
 import { ioctlOf } from './contract.js';
-import type { Verdict } from './faults.js';
+import { faultsOf, type Verdict } from './faults.js';
 
 export interface LocalTarget {
   file?: File | undefined;
@@ -14,7 +14,7 @@ export interface LocalTarget {
 }
 
 function judge(task: Task, call: string, { file, request }: LocalTarget): Verdict | undefined {
-  const { faults } = task.kernel;
+  const faults = faultsOf(task.kernel);
   if (!faults?.concerns(call)) return undefined;
   const ioctl = request === undefined ? undefined : ioctlOf(file, request >>> 0);
   return faults.judge(task, { call, file, ioctl });

@@ -6,7 +6,6 @@ import { Directory } from '../fs/tree.js';
 import type { Call } from '../supervisor/call.js';
 import type { Context } from '../supervisor/context.js';
 import { AT_FDCWD } from '../supervisor/paths/lookup.js';
-import { fileAt } from '../supervisor/task.js';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const POLLFD_SIZE = 8;
@@ -127,7 +126,7 @@ function pathTarget(call: Call, where: PathCall, context: Context): Target | und
   const follow = !where.nofollow && !(flags & AT_SYMLINK_NOFOLLOW);
   const found = paths.resolve(call.task, dirfd, path, follow);
   if (found?.kind === 'descriptor') {
-    const file = fileAt(kernel, found.pid, found.fd);
+    const file = kernel.files.at(found.pid, found.fd);
     return file && { file };
   }
   if (found?.kind !== 'node') return undefined;

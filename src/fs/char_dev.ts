@@ -1,6 +1,6 @@
 import { O_PATH } from '../../ioctl/index.js';
 import { type Attribute, addAttribute, removeAttribute } from '../base/attribute.js';
-import type { Kernel } from '../kernel.js';
+import type { KernelCore } from '../core.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
 import { File, type FileOperations } from './file.js';
@@ -38,13 +38,13 @@ const FIRST_DYNAMIC_MISC_MINOR = 127;
 
 /** The devices of a kernel, and their nodes in /dev. */
 export class CharDevices {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #byName = new Map<string, CharDevice>();
   readonly #hidden = new Set<CharDevice>();
   readonly #majors = new Map<string, number>();
   readonly #minors = new Map<number, number>();
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 
@@ -165,7 +165,7 @@ export function openFileNode(node: FileNode, task: Task, flags: number): File {
  * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. Its
  * descriptor is an ordinary one, as seccomp cannot hand over the other kind; see {@link isPathOnly}.
  */
-export function pathFile(node: FileNode, kernel: Kernel): File {
+export function pathFile(node: FileNode, kernel: KernelCore): File {
   return nodeFile(node, kernel, {}, O_PATH);
 }
 
@@ -174,7 +174,7 @@ export function isPathOnly(file: File): boolean {
   return (file.f_flags & O_PATH) !== 0;
 }
 
-function nodeFile(node: FileNode, kernel: Kernel, f_op: FileOperations, flags: number): File {
+function nodeFile(node: FileNode, kernel: KernelCore, f_op: FileOperations, flags: number): File {
   const file = new File(kernel, {
     name: node.path,
     f_op,

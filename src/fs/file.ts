@@ -1,9 +1,9 @@
 import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
+import type { KernelCore } from '../core.js';
 import { ErrnoError, errno } from '../errno.js';
-import type { Kernel } from '../kernel.js';
-import { native } from '../native.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
 import type { FileNode } from './tree.js';
@@ -79,6 +79,8 @@ export interface FileAttributes {
   mode: number;
   /** st_size in bytes. */
   size: number;
+  /** What fstatfs(2) says; without it, what the machine says of the memory. */
+  f_type?: number;
   /** The node that was opened: stat(2) says of the open file what it says of the node. */
   node?: FileNode;
 }
@@ -128,7 +130,7 @@ export interface EpollCompanion {
  * the kernel through counted references; when both are gone it is released.
  */
 export class File {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly f_op: FileOperations;
   readonly attributes: FileAttributes;
   readonly backing: Backing;
@@ -151,7 +153,7 @@ export class File {
   #ended = false;
 
   /** ENOMEM when memory or descriptors run out. */
-  constructor(kernel: Kernel, init: FileInit) {
+  constructor(kernel: KernelCore, init: FileInit) {
     this.kernel = kernel;
     this.f_op = init.f_op;
     this.attributes = init.attributes;
@@ -263,12 +265,12 @@ export class File {
 }
 
 /** ENOMEM, and a line in the log, when memory or descriptors run out. */
-export function makeShmem(kernel: Kernel, name: string, size: number): Shmem {
+export function makeShmem(kernel: KernelCore, name: string, size: number): Shmem {
   return orNoMemory(kernel, () => new Shmem(name, size));
 }
 
 /** The kernel's own limits look like a lack of memory to a program. */
-export function orNoMemory<T>(kernel: Kernel, make: () => T): T {
+export function orNoMemory<T>(kernel: KernelCore, make: () => T): T {
   try {
     return make();
   } catch (error) {
@@ -280,6 +282,10 @@ export function orNoMemory<T>(kernel: Kernel, make: () => T): T {
     throw errno('ENOMEM');
   }
 }
+
+const AT_FDCWD = -100;
+const AT_STATX_DONT_SYNC = 0x4000;
+const stat = new Float64Array(STAT_FIELDS);
 
 /** The open files by the inode behind their descriptors. */
 export class FileTable {
@@ -298,6 +304,14 @@ export class FileTable {
 
   find(dev: number, ino: number): File | undefined {
     return this.#byDev.get(dev)?.get(ino);
+  }
+
+  /** The file behind /proc/PID/fd/FD; `pid` may be any thread's. */
+  at(pid: number, fd: number): File | undefined {
+    // A program that serves the file is not asked for the latest: it may be waiting for us.
+    const link = `/proc/${pid}/fd/${fd}`;
+    if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, stat) < 0) return undefined;
+    return this.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
   }
 
   get size(): number {

@@ -15,6 +15,7 @@ import {
 import { errno } from '../errno.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
+import { noteFile } from '../fs/handle_table.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { gather, lengthOf, scatter } from '../mm/segments.js';
 import type { UserMemory } from '../mm/uaccess.js';
@@ -24,7 +25,6 @@ import { DeviceCallImpl } from './call.js';
 import { waitFor } from './completion.js';
 import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
 import { EventQueue } from './event_queue.js';
-import { noteFile } from './handle_table.js';
 
 const PATH_MAX = 4096;
 /** Bytes that one write(2) takes at most. */

@@ -8,10 +8,10 @@
  *     });
  */
 import type { CType, Init, IoctlTable, View } from '../../ioctl/index.js';
+import type { KernelCore } from '../core.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import type { MemoryPiece, Vma } from '../fs/file.js';
-import type { Kernel } from '../kernel.js';
 import type { Task } from '../task.js';
 import type { Examples } from './examples.js';
 
@@ -39,7 +39,7 @@ type Primitive = undefined | null | boolean | number | bigint | string | symbol;
 
 /** An open file of a device. */
 export interface DeviceFile<S = unknown, D = unknown, E extends CType = CType> {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   /** What `probe` gave: the device's own, shared by all of its open files. */
   readonly device: D;
   /** What `open` gave: this file's own. */
@@ -147,7 +147,7 @@ export interface DeviceDefinition<
    * Called once, when the device is registered. It stands before what uses `file.device`, as `open` before what uses
    * `file.state`: types are inferred in the order of the text.
    */
-  probe?(kernel: Kernel, options: OptionValues<O>): D;
+  probe?(kernel: KernelCore, options: OptionValues<O>): D;
   /** Called once, when the device is removed and its last file closed, or its kernel is. */
   remove?(device: D): void;
   /** open(2); throws to refuse. It cannot be async: what takes time has its place in a first ioctl. */

@@ -1,4 +1,6 @@
 /** The engine of a device: jobs in order, on dma-bufs, with fences before and after. */
+
+import type { KernelCore } from '../core.js';
 import { type DmaBuf, dmaBufPut, getDmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import {
   type DmaBufAttachment,
@@ -22,7 +24,6 @@ import {
   dmaResvUsageRw,
 } from '../drivers/dma-buf/dma-resv.js';
 import { Errno, ErrnoError, errno } from '../errno.js';
-import type { Kernel } from '../kernel.js';
 import {
   Device,
   type DeviceInit,
@@ -33,8 +34,28 @@ import {
   DmaFault,
 } from '../mm/dma-mapping.js';
 import { forEachSgtableDmaSg, type SgTable } from '../mm/scatterlist.js';
-import type { ObservedJob } from '../observe/observer.js';
 import type { DeviceCall } from './device.js';
+
+/** A piece of a device's work. */
+export interface ObservedJob {
+  readonly id: number;
+  /** What the driver calls it. */
+  readonly name: string;
+  /** The engine that does it. */
+  readonly engine: string;
+  /** Signalled when it is done. */
+  readonly fence: DmaFence;
+  /** What it waits for, besides the jobs before it. */
+  readonly after: readonly DmaFence[];
+}
+
+declare module '../observe/observer.js' {
+  interface Observer {
+    jobQueued?(job: ObservedJob): void;
+    jobStarted?(job: ObservedJob): void;
+    jobEnded?(job: ObservedJob): void;
+  }
+}
 
 /** What an engine is to do. */
 export interface EngineJob {
@@ -151,7 +172,7 @@ let jobs = 0;
  * Its `device` says what of memory it can reach ({@link DeviceInit}).
  */
 export class Engine {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly name: string;
   readonly device: Device;
   readonly #ops: DmaFenceOps;
@@ -159,7 +180,7 @@ export class Engine {
   #seqno = 0;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(kernel: Kernel, name: string, init: Omit<DeviceInit, 'name'> = {}) {
+  constructor(kernel: KernelCore, name: string, init: Omit<DeviceInit, 'name'> = {}) {
     this.kernel = kernel;
     this.name = name;
     this.device = new Device(kernel, { ...init, name });

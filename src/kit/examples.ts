@@ -11,7 +11,6 @@ import {
   O_CLOEXEC,
   O_RDWR,
 } from '../../ioctl/index.js';
-import type { Kernel } from '../kernel.js';
 import { native } from '../native.js';
 import type { Posix } from '../syscall/posix.js';
 
@@ -27,8 +26,8 @@ export class ExampleSetting {
   /** Memory whose address was given: it must stay where it is. */
   readonly #memory: Uint8Array[] = [];
 
-  constructor(kernel: Kernel, fd: number) {
-    this.sys = kernel.sys;
+  constructor(sys: Posix, fd: number) {
+    this.sys = sys;
     this.fd = fd;
   }
 

@@ -1,8 +1,8 @@
 /** Devices of one's own in a kernel: added, replaced by a newer version, removed. */
 
 import type { Attribute } from '../base/attribute.js';
+import type { KernelCore } from '../core.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
-import type { Kernel } from '../kernel.js';
 import { notLater, textOf } from './answers.js';
 import { deviceOperations } from './char_device.js';
 import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
@@ -23,7 +23,7 @@ export interface RegisteredDevice {
 
 /** @see Kernel.addDevice */
 export function addDevice(
-  kernel: Kernel,
+  kernel: KernelCore,
   definition: DeviceDefinition,
   given: DeviceOptions = {},
 ): RegisteredDevice {
@@ -71,7 +71,7 @@ class Probed {
   #leaving = false;
   #removed = false;
 
-  constructor(kernel: Kernel, definition: DeviceDefinition, given: DeviceOptions) {
+  constructor(kernel: KernelCore, definition: DeviceDefinition, given: DeviceOptions) {
     this.#definition = definition;
     const options = optionValues(definition, given);
     const device = definition.probe?.(kernel, options as OptionValues<DeviceOptions>);
@@ -122,7 +122,7 @@ function asLine(text: string): string {
   return text === '' || text.endsWith('\n') ? text : `${text}\n`;
 }
 
-function numbers(kernel: Kernel, { major, minor }: DeviceDefinition, className: string) {
+function numbers(kernel: KernelCore, { major, minor }: DeviceDefinition, className: string) {
   const { charDevices } = kernel;
   if (major !== undefined && minor !== undefined) return { major, minor };
   if (className === 'misc' && major === undefined) {

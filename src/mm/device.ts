@@ -1,6 +1,7 @@
 import type { MappableMemory } from '../backing/shmem.js';
-import type { Kernel } from '../kernel.js';
+import type { KernelCore } from '../core.js';
 import { KERN_ERR, KERN_WARNING } from '../printk.js';
+import { cacheOf } from './cache/cache.js';
 import type { DmaCoherency } from './cache/dma-coherency.js';
 import { dmaDirectUnmapSg } from './dma-direct.js';
 import type { DmaDataDirection } from './dma-direction.js';
@@ -11,6 +12,16 @@ import { ANY_ACCESS, type PageAccess, PageTable, READ_ACCESS, WRITE_ACCESS } fro
 import { Runs } from './runs.js';
 import type { SgTable } from './scatterlist.js';
 import { inSwiotlb, Swiotlb, swiotlbOf } from './swiotlb.js';
+
+declare module '../observe/observer.js' {
+  interface Observer {
+    /** A device is about to write bytes of memory: a buffer's own ({@link DmaBuf.contents}), or others'. */
+    deviceWriting?(device: Device, memory: MappableMemory, offset: number, length: number): void;
+    deviceWritten?(device: Device, memory: MappableMemory, offset: number, length: number): void;
+    /** A device accessed an address that is not mapped for it. `text` is the line in the kernel log. */
+    dmaFault?(device: Device, text: string): void;
+  }
+}
 
 /** struct device_dma_parameters, and how many segments a device takes. */
 export interface DeviceDmaParameters {
@@ -105,7 +116,7 @@ export class DmaFault extends Error {
  * IOMMU; that is by page, as an IOMMU protects. Addresses and lengths are in bytes.
  */
 export class Device {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly name: string;
   dma_mask: number;
   coherent_dma_mask: number;
@@ -128,7 +139,7 @@ export class Device {
   /** The oldest first. */
   readonly #unmapped: Unmapped[] = [];
 
-  constructor(kernel: Kernel, init: DeviceInit) {
+  constructor(kernel: KernelCore, init: DeviceInit) {
     this.kernel = kernel;
     this.name = init.name;
     this.dma_mask = init.dma_mask ?? 0xffffffff;
@@ -176,12 +187,12 @@ export class Device {
       const offset = runs.offset[i] as number;
       const count = runs.length[i] as number;
       const memory = runs.memory[i] as MappableMemory;
-      if (this.#cacheOf(memory)) {
+      if (this.#coherencyWith(memory)) {
         this.#store(runs, i, 0, new Uint8Array(count).fill(value));
       } else {
         this.#writing(memory, offset, count, () => {
           runs.bytesOf(i).fill(value, offset, offset + count);
-          this.kernel.cache?.snoop(memory, offset, count);
+          cacheOf(this.kernel)?.snoop(memory, offset, count);
         });
       }
     }
@@ -259,7 +270,7 @@ export class Device {
 
   /** @internal Calls `visit` for each run of a mapping's bytes, if caches are between the device and them. */
   forEachCachedRun({ address, length }: DmaMapping, visit: VisitRun): void {
-    const { cache } = this.kernel;
+    const cache = cacheOf(this.kernel);
     if (!cache || this.dma_coherent) return;
     const runs = new Runs();
     for (let i = 0; i < address.length; i++) {
@@ -267,7 +278,7 @@ export class Device {
     }
     for (let i = 0; i < runs.count; i++) {
       const memory = runs.memory[i] as MappableMemory;
-      if (!this.#cacheOf(memory)) continue;
+      if (!this.#coherencyWith(memory)) continue;
       visit(cache, memory, runs.offset[i] as number, runs.length[i] as number);
     }
   }
@@ -351,15 +362,15 @@ export class Device {
   }
 
   /** The caches between the device and a memory, if there are any. The bounce buffers are coherent. */
-  #cacheOf(memory: MappableMemory): DmaCoherency | undefined {
-    return this.dma_coherent || memory instanceof Swiotlb ? undefined : this.kernel.cache;
+  #coherencyWith(memory: MappableMemory): DmaCoherency | undefined {
+    return this.dma_coherent || memory instanceof Swiotlb ? undefined : cacheOf(this.kernel);
   }
 
   /** `count` bytes of a run, from its byte `from` on, as the device reads them. */
   #load(runs: Runs, run: number, from: number, count: number): Uint8Array {
     const memory = runs.memory[run] as MappableMemory;
     const offset = (runs.offset[run] as number) + from;
-    const cache = this.#cacheOf(memory);
+    const cache = this.#coherencyWith(memory);
     if (!cache) return runs.bytesOf(run).subarray(offset, offset + count);
     const bytes = new Uint8Array(count);
     cache.read(this, memory, offset, bytes);
@@ -371,12 +382,12 @@ export class Device {
     const memory = runs.memory[run] as MappableMemory;
     const offset = (runs.offset[run] as number) + at;
     this.#writing(memory, offset, bytes.length, () => {
-      const cache = this.#cacheOf(memory);
+      const cache = this.#coherencyWith(memory);
       if (cache) {
         cache.write(this, memory, offset, bytes);
       } else {
         runs.bytesOf(run).set(bytes, offset);
-        this.kernel.cache?.snoop(memory, offset, bytes.length);
+        cacheOf(this.kernel)?.snoop(memory, offset, bytes.length);
       }
     });
   }

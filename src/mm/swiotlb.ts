@@ -4,9 +4,10 @@
  */
 
 import type { MappableMemory } from '../backing/shmem.js';
+import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
-import type { Kernel } from '../kernel.js';
 import { KERN_ERR, KERN_WARNING } from '../printk.js';
+import { cacheOf } from './cache/cache.js';
 import type { Device } from './device.js';
 import { hex } from './hex.js';
 import { PAGE_SIZE } from './page.js';
@@ -26,7 +27,7 @@ const BASE = 3 * 1024 * 1024 * 1024;
 export class Swiotlb implements MappableMemory {
   /** No descriptor: it is not to be shared. */
   readonly fd = -1;
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #bytes = new Uint8Array(IO_TLB_DEFAULT_SIZE);
   readonly #taken = new Uint8Array(SLOTS);
   /** By slot: the address of what is bounced through it. */
@@ -36,7 +37,7 @@ export class Swiotlb implements MappableMemory {
   /** Slots that are taken. */
   used = 0;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     const pages = IO_TLB_DEFAULT_SIZE / PAGE_SIZE;
     kernel.memMap.set(BASE / PAGE_SIZE, pages, this, 0);
@@ -114,7 +115,8 @@ export class Swiotlb implements MappableMemory {
       if (toPool) {
         inside.set(outside);
       } else {
-        const { cache, observers } = this.#kernel;
+        const cache = cacheOf(this.#kernel);
+        const { observers } = this.#kernel;
         const { active } = observers;
         if (active) observers.tell('deviceWriting', dev, memory, offset, length);
         outside.set(inside);
@@ -152,10 +154,10 @@ export function inSwiotlb(address: number): boolean {
   return address >= BASE && address < BASE + IO_TLB_DEFAULT_SIZE;
 }
 
-const pools = new WeakMap<Kernel, Swiotlb>();
+const pools = new WeakMap<KernelCore, Swiotlb>();
 
 /** The pool of a kernel, which is made for the first mapping that needs it. */
-export function swiotlbOf(kernel: Kernel): Swiotlb {
+export function swiotlbOf(kernel: KernelCore): Swiotlb {
   let pool = pools.get(kernel);
   if (!pool) {
     pool = new Swiotlb(kernel);

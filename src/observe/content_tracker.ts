@@ -3,6 +3,7 @@
  * last writer's bracket ended. What devices and drivers write is known. With strict coherency nothing is
  * compared: the CPU's bytes then change when the caches do, and what is missing is found by them.
  */
+
 import { DMA_BUF_SYNC_END } from '../../ioctl/index.js';
 import type { MappableMemory } from '../backing/shmem.js';
 import { type DmaBuf, dmaBufList } from '../drivers/dma-buf/dma-buf.js';
@@ -10,6 +11,7 @@ import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { DMA_RESV_USAGE_WRITE } from '../drivers/dma-buf/dma-resv.js';
 import { areasOf } from '../host/pages.js';
+import { cacheOf } from '../mm/cache/cache.js';
 import type { Device } from '../mm/device.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { BracketTracker } from './bracket_tracker.js';
@@ -55,7 +57,7 @@ export class ContentTracker implements Observer {
 
   /** After the brackets have taken note of it. */
   synced(dmabuf: DmaBuf, flags: number, pid: number): void {
-    if (dmabuf.size > LARGEST || this.#reporter.kernel.cache) return;
+    if (dmabuf.size > LARGEST || cacheOf(this.#reporter.kernel)) return;
     const content = this.#contents.get(dmabuf);
     if (content) this.#check(dmabuf, content, [pid]);
     if (this.#brackets.isWritten(dmabuf)) {

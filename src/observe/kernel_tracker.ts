@@ -9,6 +9,7 @@ import { DmaFenceChain } from '../drivers/dma-buf/dma-fence-chain.js';
 import { dmaFenceUnwrap } from '../drivers/dma-buf/dma-fence-unwrap.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import { Errno } from '../errno.js';
+import { cacheOf } from '../mm/cache/cache.js';
 import type { Device } from '../mm/device.js';
 import { type DmaDataDirection, dir2name } from '../mm/dma-direction.js';
 import { KERN_WARNING, type LogRecord } from '../printk.js';
@@ -19,7 +20,6 @@ import {
   type FindingPlace,
   type FindingProcess,
 } from './finding.js';
-import { fileAt } from './holdings.js';
 import type { Observer } from './observer.js';
 import type { Reporter } from './report.js';
 
@@ -107,7 +107,7 @@ export class KernelTracker implements Observer {
       const syncFile = asSyncFile(file);
       if (!syncFile || ![...dmaFenceUnwrap(syncFile.fence)].includes(fence)) continue;
       const own = this.#reporter.ownDescriptor(file);
-      if (own !== undefined && fileAt(kernel, process.pid, own) === file) return true;
+      if (own !== undefined && kernel.files.at(process.pid, own) === file) return true;
       if (holdersOf(file.backing).length > 0) return true;
     }
     return false;
@@ -139,7 +139,8 @@ export class KernelTracker implements Observer {
 
   /** What strict coherency has found so far. */
   staleAccesses(): Finding[] {
-    return this.#reporter.kernel.staleAccesses.map((access, i): Finding => {
+    const accesses = cacheOf(this.#reporter.kernel)?.staleAccesses ?? [];
+    return accesses.map((access, i): Finding => {
       const seen = this.#stale[i];
       const { reader, writers, buffer, kind, missing } = access;
       const process = processIn(kind === 'cpu-read' ? reader : writers[0]);

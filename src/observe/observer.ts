@@ -3,13 +3,7 @@
  * default, and then an event costs a look at an empty set.
  */
 
-import type { MappableMemory } from '../backing/shmem.js';
-import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
-import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
-import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import type { File } from '../fs/file.js';
-import type { Device } from '../mm/device.js';
-import type { DmaDataDirection } from '../mm/dma-direction.js';
 import type { LogRecord } from '../printk.js';
 import { type CallArguments, CallText } from './call_text.js';
 
@@ -100,20 +94,9 @@ export interface ObservedMapping {
   readonly offset: number;
 }
 
-/** A piece of a device's work. */
-export interface ObservedJob {
-  readonly id: number;
-  /** What the driver calls it. */
-  readonly name: string;
-  /** The engine that does it. */
-  readonly engine: string;
-  /** Signalled when it is done. */
-  readonly fence: DmaFence;
-  /** What it waits for, besides the jobs before it. */
-  readonly after: readonly DmaFence[];
-}
-
 /**
+ * Each subsystem adds what it tells by declaring it in this interface, beside the code that tells it.
+ *
  * Each method is called when it happens, in the turn in which it happens. It must not throw, and changes
  * nothing. In whose call it happens is `kernel.observers.call`, also if that call was parked meanwhile.
  */
@@ -139,35 +122,6 @@ export interface Observer {
   forking?(pid: number): void;
   /** exit_group(2): the process is there still, with all that it has. Only as {@link unmapped}. */
   exiting?(pid: number): void;
-  /** What it is made of may not be known yet (a udmabuf's memfds). */
-  bufferExported?(dmabuf: DmaBuf): void;
-  bufferReleased?(dmabuf: DmaBuf): void;
-  /** DMA_BUF_IOCTL_SYNC that succeeded, when it has waited for what it had to; `flags` are its own. */
-  synced?(dmabuf: DmaBuf, flags: number, pid: number): void;
-  attached?(attachment: DmaBufAttachment): void;
-  detached?(attachment: DmaBufAttachment): void;
-  /** An importer has a buffer mapped for its device; the mapping itself may be one that is kept. */
-  dmaMapped?(attachment: DmaBufAttachment, direction: DmaDataDirection): void;
-  dmaUnmapped?(attachment: DmaBufAttachment, direction: DmaDataDirection): void;
-  /** A device is about to write bytes of memory: a buffer's own ({@link DmaBuf.contents}), or others'. */
-  deviceWriting?(device: Device, memory: MappableMemory, offset: number, length: number): void;
-  deviceWritten?(device: Device, memory: MappableMemory, offset: number, length: number): void;
-  /** The kernel may write a buffer's bytes (dma_buf_vmap, dma_buf_begin_cpu_access), until it has let go of them. */
-  vmapped?(dmabuf: DmaBuf): void;
-  vunmapped?(dmabuf: DmaBuf): void;
-  /** A device accessed an address that is not mapped for it. `text` is the line in the kernel log. */
-  dmaFault?(device: Device, text: string): void;
-  /** It is not complete yet: what its operations tell (its names) is not to be asked for now. */
-  fenceMade?(fence: DmaFence): void;
-  /** Before those who wait for it are told. */
-  fenceSignaled?(fence: DmaFence): void;
-  fenceReleased?(fence: DmaFence): void;
-  jobQueued?(job: ObservedJob): void;
-  jobStarted?(job: ObservedJob): void;
-  jobEnded?(job: ObservedJob): void;
-  /** A handle of an open file was made: `kind` says of what, such as `attachment`. */
-  handleMade?(file: File, kind: string, handle: number): void;
-  handleGone?(file: File, kind: string, handle: number): void;
   /** A line of the kernel log. */
   logged?(record: LogRecord): void;
 }

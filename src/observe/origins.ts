@@ -1,7 +1,7 @@
 /** Who made what: the call in which it was made, or the place in a driver's source. */
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Kernel } from '../kernel.js';
+import type { KernelCore } from '../core.js';
 import type { FindingPlace, FindingProcess } from './finding.js';
 import type { ObservedCall } from './observer.js';
 
@@ -11,11 +11,11 @@ interface OpenPlace extends FindingPlace {
 }
 
 export class Origins {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   /** The places of calls that are not over yet. */
   readonly #open = new Map<ObservedCall, OpenPlace>();
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 

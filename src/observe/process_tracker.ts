@@ -3,7 +3,7 @@ import { asDmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import type { File } from '../fs/file.js';
 import { bufferText, describeBuffer, type Finding, type FindingPlace } from './finding.js';
-import { fileAt, filesHeldBy, type Held, parentOf } from './holdings.js';
+import { filesHeldBy, type Held, parentOf } from './holdings.js';
 import type { ObservedCall, Observer } from './observer.js';
 import type { Reporter } from './report.js';
 
@@ -213,7 +213,7 @@ export class ProcessTracker implements Observer {
     const files = new Set<File>();
     const findings: Finding[] = [];
     for (const [fd, { file, made, how }] of this.#processes.get(pid)?.installed ?? []) {
-      if (fileAt(kernel, pid, fd) !== file) continue;
+      if (kernel.files.at(pid, fd) !== file) continue;
       files.add(file);
       findings.push(this.#left(pid, fd, file, made, how));
     }

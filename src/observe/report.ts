@@ -2,8 +2,9 @@
  * `dmabuf-shim run --report`, and `kernel.report()`: what programs and drivers leave behind, and which rules they
  * break, each with the call in which it was made.
  */
+
+import type { KernelCore } from '../core.js';
 import type { File } from '../fs/file.js';
-import type { Kernel } from '../kernel.js';
 import { readComm } from '../task.js';
 import { BracketTracker } from './bracket_tracker.js';
 import { ContentTracker } from './content_tracker.js';
@@ -31,7 +32,7 @@ export interface ReportJson {
 
 /** What the parts of a report share. */
 export interface Reporter {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly origins: Origins;
   add(finding: Finding): void;
   /** A process as it is called now. */
@@ -51,7 +52,7 @@ const SHOWN = 10;
 
 /** The report of a kernel, from when it was asked for on. */
 export class Report {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #reporter: Reporter;
   readonly #found: Finding[] = [];
   readonly #processes: ProcessTracker;
@@ -62,7 +63,7 @@ export class Report {
   readonly #comms = new Map<number, string>();
 
   /** @internal Made by {@link Kernel.report}. */
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     const reporter = this.#makeReporter();
     this.#reporter = reporter;

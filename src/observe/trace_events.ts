@@ -7,6 +7,8 @@
  * Arrows go from a call that makes a fence to the work that it is the end of, and from there to the calls that it
  * wakes.
  */
+
+import type { KernelCore } from '../core.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import { asDmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
@@ -14,11 +16,10 @@ import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { dmaFenceUnwrap } from '../drivers/dma-buf/dma-fence-unwrap.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import type { File } from '../fs/file.js';
-import type { Kernel } from '../kernel.js';
+import type { ObservedJob } from '../kit/engine.js';
 import type { Device } from '../mm/device.js';
 import type { DmaDataDirection } from '../mm/dma-direction.js';
-import { fileAt } from '../supervisor/task.js';
-import type { ObservedCall, ObservedJob, ObservedMapping, Observer } from './observer.js';
+import type { ObservedCall, ObservedMapping, Observer } from './observer.js';
 import { TextBuffer } from './text_buffer.js';
 import { BufferTracks } from './trace_events_buffers.js';
 import { CallTracks } from './trace_events_calls.js';
@@ -35,7 +36,7 @@ export interface TraceEventsOptions {
 const LOOK = 100;
 
 export class TraceEvents implements Observer {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #text: TextBuffer;
   readonly #writer: EventWriter;
   readonly #calls: CallTracks;
@@ -45,7 +46,7 @@ export class TraceEvents implements Observer {
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
-  constructor(kernel: Kernel, { write }: TraceEventsOptions) {
+  constructor(kernel: KernelCore, { write }: TraceEventsOptions) {
     this.#kernel = kernel;
     this.#text = new TextBuffer((bytes) => write(bytes.toString()));
     this.#writer = new EventWriter((text) => this.#text.add(text));
@@ -100,7 +101,7 @@ export class TraceEvents implements Observer {
 
   #fileOf(call: ObservedCall, pattern: RegExp): File | undefined {
     const fd = pattern.exec(call.text)?.[1];
-    return fd === undefined ? undefined : fileAt(this.#kernel, call.pid, Number(fd));
+    return fd === undefined ? undefined : this.#kernel.files.at(call.pid, Number(fd));
   }
 
   mapped(mapping: ObservedMapping): void {

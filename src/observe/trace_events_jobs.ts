@@ -2,7 +2,7 @@
 
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { errnoName } from '../errno.js';
-import type { ObservedJob } from './observer.js';
+import type { ObservedJob } from '../kit/engine.js';
 import type { FenceTracks } from './trace_events_fences.js';
 import { Spans } from './trace_events_spans.js';
 import type { EventWriter, Moment, Slice, Track } from './trace_events_writer.js';

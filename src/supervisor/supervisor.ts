@@ -1,9 +1,11 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
+
+import type { KernelCore, Waiter } from '../core.js';
 import { Errno, ErrnoError, orThrow } from '../errno.js';
-import type { Faults } from '../fault/faults.js';
+import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
-import type { Kernel } from '../kernel.js';
+import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
 import type { ObservedCall } from '../observe/observer.js';
@@ -49,15 +51,6 @@ export interface Tracer {
   enter(call: Call, name: string, observed: ObservedCall | undefined): Traced;
 }
 
-/** A call that waits. */
-export interface Waiter {
-  tid: number;
-  /** The system call's name. */
-  call: string;
-  /** For so many milliseconds. */
-  since: number;
-}
-
 interface Parked extends Waiter {
   wait: Wait;
 }
@@ -66,7 +59,7 @@ interface Parked extends Waiter {
 type Check = (interrupted: Set<number>) => void;
 
 export class Supervisor {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #epfd = orThrow(native.epollCreate());
   readonly #watch: FdWatch;
   readonly #listeners = new Set<number>();
@@ -90,7 +83,7 @@ export class Supervisor {
   #deaf = 0;
   tracer: Tracer | undefined;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     this.#tasks = new TaskCache(kernel);
     const paths = new PathLookup(kernel, this.#shadows);
@@ -197,7 +190,7 @@ export class Supervisor {
     if (this.#installing.has(request)) native.rouse();
     this.#observe(call);
     if (this.tracer) call.traced ??= this.tracer.enter(call, this.#nameOf(call), call.observed);
-    const { faults } = this.#kernel;
+    const faults = faultsOf(this.#kernel);
     const handler = resume ?? this.#handlers[call.nr];
     const answer = this.#handle(call, faults ? this.#withFaults(faults, handler) : handler);
     if (call.installed) this.#installing.add(request);
@@ -205,7 +198,7 @@ export class Supervisor {
       this.#park(call, answer);
       return;
     }
-    this.#kernel.cache?.programsGoOn();
+    cacheOf(this.#kernel)?.programsGoOn();
     this.#observeEnd(call, answer);
     if (answer !== ANSWERED) call.send(answer);
   }

@@ -1,9 +1,9 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { readFileSync } from 'node:fs';
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import type { KernelCore } from '../core.js';
 import { errnoName, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
-import type { Kernel } from '../kernel.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
@@ -13,16 +13,14 @@ import { openFlags } from './fdinfo.js';
 import { HotDescriptor } from './hot_descriptor.js';
 
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
-const AT_FDCWD = -100;
 /** <linux/pidfd.h>, Linux 6.9. */
 const PIDFD_THREAD = 0o200;
-const AT_STATX_DONT_SYNC = 0x4000;
 
 /** What the machine says of the descriptor that was looked up last. */
 export const stat = new Float64Array(STAT_FIELDS);
 
 export class RemoteTask implements Task {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly tid: number;
   readonly mm: ProcessMemory;
   /** The call that it waits in now. */
@@ -32,7 +30,7 @@ export class RemoteTask implements Task {
   readonly #hot: HotDescriptor;
   #fds = -1;
 
-  constructor(kernel: Kernel, tid: number, hot: HotDescriptor) {
+  constructor(kernel: KernelCore, tid: number, hot: HotDescriptor) {
     this.kernel = kernel;
     this.tid = tid;
     this.#hot = hot;
@@ -150,14 +148,6 @@ export class RemoteTask implements Task {
   }
 }
 
-/** The file behind `/proc/PID/fd/FD`, if it is one of this kernel's. */
-export function fileAt(kernel: Kernel, pid: number, fd: number): File | undefined {
-  // A program that serves the file is not asked for the latest: it may be waiting for us.
-  const link = `/proc/${pid}/fd/${fd}`;
-  if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, stat) < 0) return undefined;
-  return kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
-}
-
 /** A number of /proc/TID/status: `Tgid`; 0 if it is not to be had. */
 export function readStatus(tid: number, field: string): number {
   try {
@@ -214,12 +204,12 @@ const MAX_TASKS = 64;
 
 /** The threads that have called lately. Bounded, so that no descriptor is kept for each thread ever. */
 export class TaskCache {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #tasks = new Map<number, RemoteTask>();
   readonly #hot = new HotDescriptor();
   #last: RemoteTask | undefined;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 

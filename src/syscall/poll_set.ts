@@ -4,6 +4,7 @@ import type { File } from '../fs/file.js';
 import type { Wakeable } from '../fs/wait_queue.js';
 import { type FdWatch, native } from '../native.js';
 import type { Task } from '../task.js';
+import type { PollFd } from './posix.js';
 
 const POLLFD_SIZE = 8;
 const EPOLL_CTL_ADD = 1;
@@ -102,4 +103,12 @@ export function oursAmong(
     return file?.f_op.poll && (odd || kernel.busyFiles.has(file)) ? file : undefined;
   });
   return ours.some((file) => file !== undefined) ? ours : undefined;
+}
+
+/** Sets what there is; how many have something. */
+export function tellRevents(fds: PollFd[], revents: number[]): number {
+  fds.forEach((entry, i) => {
+    entry.revents = revents[i] as number;
+  });
+  return revents.filter((events) => events !== 0).length;
 }

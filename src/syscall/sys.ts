@@ -1,4 +1,5 @@
 /** `kernel.sys`: the way in for the process that the kernel runs in. */
+
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
 import {
@@ -12,7 +13,9 @@ import {
   PROT_WRITE,
 } from '../../ioctl/index.js';
 import { Pipe } from '../backing/pipe.js';
+import type { KernelCore } from '../core.js';
 import { Errno, ErrnoError, errno, orThrow } from '../errno.js';
+import { faultsOf } from '../fault/faults.js';
 import {
   awaitWithFaults,
   callWithFaults,
@@ -25,7 +28,7 @@ import { isOursAlone, namei } from '../fs/namei.js';
 import { statFile } from '../fs/stat.js';
 import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
-import type { Kernel } from '../kernel.js';
+import { cacheOf } from '../mm/cache/cache.js';
 import { pageAlign } from '../mm/page.js';
 import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat, SystemError } from '../native.js';
@@ -36,7 +39,7 @@ import { openGenerated } from './generated.js';
 import { LocalCall } from './local_call.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
-import { oursAmong, PollSet } from './poll_set.js';
+import { oursAmong, PollSet, tellRevents } from './poll_set.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const F_DUPFD = 0;
@@ -49,14 +52,14 @@ type Transfer = 'read' | 'write';
 
 /** This process as a caller. */
 class LocalTask implements Task {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly pid = process.pid;
   readonly comm = readComm(process.pid);
   mm: UserMemory = new ProcessMemory(process.pid);
   /** The descriptor that the current call is on. */
   fd = -1;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.kernel = kernel;
   }
 
@@ -98,11 +101,11 @@ class LocalTask implements Task {
 }
 
 export class Sys implements Posix {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #task: LocalTask;
   readonly promises: PosixPromises;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     this.#task = new LocalTask(kernel);
     this.promises = {
@@ -179,18 +182,18 @@ export class Sys implements Posix {
     if (!file) return machine.ioctl(fd, request, argument);
     const call = this.#observedIoctl(fd, request, argument);
     const make = () => this.#now('ioctl', this.#ioctl(fd, file, request, argument));
-    const met = this.#kernel.faults ? () => this.#meet('ioctl', { file, request }, make) : make;
+    const met = faultsOf(this.#kernel) ? () => this.#meet('ioctl', { file, request }, make) : make;
     return attempt('ioctl', () => (call ? call.step('ioctl', met) : met()));
   }
 
   /** Makes a call, with the faults that it meets. */
   #meet<T>(call: string, target: LocalTarget, make: () => T): T {
-    return this.#kernel.faults ? callWithFaults(this.#task, call, target, make) : make();
+    return faultsOf(this.#kernel) ? callWithFaults(this.#task, call, target, make) : make();
   }
 
   /** A file of ours among those that are waited for, if there are faults to be injected. */
   #faultyFile(fds: readonly PollFd[]): File | undefined {
-    if (!this.#kernel.faults) return undefined;
+    if (!faultsOf(this.#kernel)) return undefined;
     for (const { fd } of fds) {
       const file = fd >= 0 ? this.#task.fget(fd) : undefined;
       if (file) return file;
@@ -243,7 +246,7 @@ export class Sys implements Posix {
     try {
       return op.call(file.f_op, file, number, arg, this.#task);
     } finally {
-      this.#kernel.cache?.programsGoOn();
+      cacheOf(this.#kernel)?.programsGoOn();
     }
   }
 
@@ -265,7 +268,7 @@ export class Sys implements Posix {
   ): Promise<number> {
     const { file } = target;
     const first = () =>
-      this.#kernel.faults ? waitWithFaults(this.#task, name, target, make) : make();
+      faultsOf(this.#kernel) ? waitWithFaults(this.#task, name, target, make) : make();
     // The file stays, whatever becomes of the descriptor meanwhile.
     file.get(this.#task, fd);
     try {
@@ -326,7 +329,7 @@ export class Sys implements Posix {
   mmap(length: number, prot: number, flags: number, fd: number, offset = 0): ArrayBuffer {
     const file = this.#task.fget(fd);
     if (!file) return machine.mmap(length, prot, flags, fd, offset);
-    this.#kernel.cache?.mapping(process.pid, { address: 0, length, flags }, file);
+    cacheOf(this.#kernel)?.mapping(process.pid, { address: 0, length, flags }, file);
     const make = () => {
       const mapping = this.#mmap(file, length, prot, flags, fd, offset);
       const { observers } = this.#kernel;
@@ -338,7 +341,7 @@ export class Sys implements Posix {
     };
     const met = () => this.#meet('mmap', { file }, make);
     const mapping = this.#attempt('mmap', [0, length, prot, flags, fd, offset], met, addressOf);
-    this.#kernel.cache?.noteOwnMapping(mapping);
+    cacheOf(this.#kernel)?.noteOwnMapping(mapping);
     return mapping;
   }
 
@@ -377,7 +380,7 @@ export class Sys implements Posix {
 
   /** @see Posix.munmap */
   munmap(mapping: ArrayBuffer): void {
-    this.#kernel.cache?.leavingOwn(mapping);
+    cacheOf(this.#kernel)?.leavingOwn(mapping);
     const { observers } = this.#kernel;
     if (observers.active && mapping.byteLength > 0) {
       const [address, length] = [addressOf(mapping), pageAlign(mapping.byteLength)];
@@ -473,14 +476,6 @@ export class Sys implements Posix {
 
 function addressOf(mapping: ArrayBuffer): number {
   return native.addressOf(new Uint8Array(mapping));
-}
-
-/** Sets what there is; how many have something. */
-function tellRevents(fds: PollFd[], revents: number[]): number {
-  fds.forEach((entry, i) => {
-    entry.revents = revents[i] as number;
-  });
-  return revents.filter((events) => events !== 0).length;
 }
 
 /** Turns what a driver throws, or gives back as a negative errno, into an Error of the system call's. */

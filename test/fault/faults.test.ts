@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import * as uapi from '../../ioctl/index.js';
+import { faultsOf } from '../../src/fault/faults.js';
 import {
   DMA_RESV_USAGE_READ,
   defineDevice,
@@ -61,7 +62,7 @@ describe('a rule', () => {
     expect(() => kernel.inject(rule)).toThrow(RangeError);
     expect(() => kernel.inject(rule)).toThrow(why);
     expect(() => kernel.inject(rule)).not.toThrow(/\n/);
-    expect(kernel.faults).toBeUndefined();
+    expect(faultsOf(kernel)).toBeUndefined();
   });
 
   test.each<[string, FaultRule]>([
@@ -75,8 +76,8 @@ describe('a rule', () => {
     const [kernel, other] = [testKernel(), testKernel()];
     kernel.inject(line);
     other.inject(object);
-    const rule = ({ faults }: Kernel) => {
-      const { text: _, when, ...rest } = faults?.rules[0]?.parsed ?? {};
+    const rule = (of: Kernel) => {
+      const { text: _, when, ...rest } = faultsOf(of)?.rules[0]?.parsed ?? {};
       return { ...rest, when: [1, 2, 3, 4, 5, 6].map((n) => when?.(n)) };
     };
     expect(rule(kernel)).toEqual(rule(other));
@@ -184,7 +185,7 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
     expect(await seek()).toEqual(['s 4096', 's 4096']);
     expect(await seek()).toEqual(['s EIO', 's EIO']);
     undo();
-    expect(kernel.faults).toBeUndefined();
+    expect(faultsOf(kernel)).toBeUndefined();
     expect(await seek()).toEqual(['s 4096', 's 4096']);
   });
 
@@ -520,7 +521,7 @@ describe('chaos', () => {
     }
     expect([...seen].sort()).toEqual(['EMFILE', 'ENFILE', 'ENOMEM', 'given']);
     undo();
-    expect(kernel.faults).toBeUndefined();
+    expect(faultsOf(kernel)).toBeUndefined();
   });
 });
 

@@ -21,6 +21,7 @@ import {
   dmaUnmapSgtable,
   sgAllocTable,
 } from '../../src/index.js';
+import { caches, type StrictCoherency } from '../../src/mm/cache/cache.js';
 import {
   columns,
   expectErrno,
@@ -442,7 +443,7 @@ describe('caches', () => {
           typeof of === 'number' ? of : of.length,
           dir,
         ]);
-    kernel.cache = {
+    caches.of(kernel).cache = {
       map: note('map'),
       unmap: note('unmap'),
       syncForDevice: note('device'),
@@ -452,7 +453,7 @@ describe('caches', () => {
       snoop: (memory: TestMemory, offset: number, length: number) =>
         calls.push(['snoop', memory.name, offset, length]),
       close() {},
-    } as unknown as typeof kernel.cache;
+    } as unknown as StrictCoherency;
     return { kernel, dev, calls };
   }
 

@@ -3,7 +3,7 @@
  * "(How to avoid) Botching up ioctls": what can be seen of the declaration, and what its devices answer when
  * they are tried.
  */
-import { UsageError } from '../../src/cli/usage.js';
+import { InputError } from '../input_error.js';
 import { loadUapi, type Uapi } from '../model.js';
 import { lintCompatibility } from './compare.js';
 import type { Description } from './description.js';
@@ -33,13 +33,13 @@ export interface LintResult {
   calls: number;
 }
 
-/** @throws UsageError for a file that cannot be loaded. */
+/** @throws InputError for a file that cannot be loaded. */
 export async function lintUapi(path: string, options: LintOptions = {}): Promise<LintResult> {
   let uapi: Uapi;
   try {
     uapi = await loadUapi(path);
   } catch (error) {
-    const finding = error instanceof UsageError ? refusal(path, error.message) : undefined;
+    const finding = error instanceof InputError ? refusal(path, error.message) : undefined;
     if (!finding) throw error;
     return { findings: [finding], uapi: undefined, calls: 0 };
   }

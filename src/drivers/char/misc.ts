@@ -1,10 +1,11 @@
 /** Miscellaneous character devices, major 10. Linux: drivers/char/misc.c. */
+
+import type { KernelCore } from '../../core.js';
 import { type CharDevice, type CharDeviceOperations, MISC_MAJOR } from '../../fs/char_dev.js';
-import type { Kernel } from '../../kernel.js';
 
 /** misc_register(): /dev/NAME with a dynamic minor number. */
 export function miscRegister(
-  kernel: Kernel,
+  kernel: KernelCore,
   name: string,
   f_op: CharDeviceOperations,
   { private_data, optional }: Pick<CharDevice, 'private_data' | 'optional'> = {},

@@ -4,27 +4,27 @@
  * Linux has not, /sys/kernel/debug/dmabuf-shim/layout.
  */
 import { O_ACCMODE } from '../../../ioctl/index.js';
+import type { KernelCore } from '../../core.js';
 import { Directory, DynamicDirectory, GeneratedFile, type TreeNode } from '../../fs/tree.js';
-import type { Kernel } from '../../kernel.js';
 import { PAGE_SIZE } from '../../mm/page.js';
 import { type DmaBuf, dmaBufList } from './dma-buf.js';
 import { dmaBufLayout } from './layout.js';
 
-export function dmaBufInit(kernel: Kernel): void {
+export function dmaBufInit(kernel: KernelCore): void {
   if (kernel.has('dma_buf_sysfs_stats')) {
     kernel.root
       .mkdir('sys/kernel/dmabuf')
       .add('buffers', new DynamicDirectory(() => bufferDirectories(kernel)));
   }
   const debug = kernel.root.mkdir('sys/kernel/debug');
-  const file = (text: (kernel: Kernel) => string) => new GeneratedFile(() => text(kernel), 0);
+  const file = (text: (kernel: KernelCore) => string) => new GeneratedFile(() => text(kernel), 0);
   if (kernel.has('dma_buf_bufinfo')) debug.mkdir('dma_buf').add('bufinfo', file(bufinfo));
   debug.mkdir('dmabuf-shim').add('layout', file(layout));
 }
 
 const directories = new WeakMap<DmaBuf, Directory>();
 
-function* bufferDirectories(kernel: Kernel): Iterable<[string, TreeNode]> {
+function* bufferDirectories(kernel: KernelCore): Iterable<[string, TreeNode]> {
   kernel.settle();
   for (const dmabuf of dmaBufList(kernel)) yield [String(dmabuf.ino), directoryOf(dmabuf)];
 }
@@ -41,7 +41,7 @@ function directoryOf(dmabuf: DmaBuf): Directory {
 }
 
 /** Linux's table of buffers, the newest first. */
-function bufinfo(kernel: Kernel): string {
+function bufinfo(kernel: KernelCore): string {
   kernel.settle();
   const buffers = [...dmaBufList(kernel)].reverse();
   const lines = [
@@ -71,7 +71,7 @@ function bufinfo(kernel: Kernel): string {
 }
 
 /** An array in JSON, a line a buffer. */
-function layout(kernel: Kernel): string {
+function layout(kernel: KernelCore): string {
   const lines = dmaBufLayout(kernel).map((buffer) => JSON.stringify(buffer));
   return `[${lines.join(',\n')}]\n`;
 }

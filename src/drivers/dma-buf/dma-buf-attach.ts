@@ -12,6 +12,16 @@ import type { SgTable } from '../../mm/scatterlist.js';
 import { KERN_WARNING } from '../../printk.js';
 import type { DmaBuf } from './dma-buf.js';
 
+declare module '../../observe/observer.js' {
+  interface Observer {
+    attached?(attachment: DmaBufAttachment): void;
+    detached?(attachment: DmaBufAttachment): void;
+    /** An importer has a buffer mapped for its device; the mapping itself may be one that is kept. */
+    dmaMapped?(attachment: DmaBufAttachment, direction: DmaDataDirection): void;
+    dmaUnmapped?(attachment: DmaBufAttachment, direction: DmaDataDirection): void;
+  }
+}
+
 /** struct dma_buf_attach_ops: what an importer does that can have the buffer move under it. */
 export interface DmaBufAttachOps {
   /** The importer takes device memory as well. */

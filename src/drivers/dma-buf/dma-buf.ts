@@ -2,6 +2,7 @@
  * The dma-buf core: buffers that drivers export as descriptors, and what programs do with those.
  * Linux: drivers/dma-buf/dma-buf.c, include/linux/dma-buf.h, include/uapi/linux/dma-buf.h.
  */
+
 import { constants } from 'node:fs';
 import {
   DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
@@ -25,11 +26,12 @@ import {
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
 import { countUses } from '../../backing/uses.js';
+import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from '../../fs/file.js';
 import { Wait } from '../../fs/wait_queue.js';
-import type { Kernel } from '../../kernel.js';
 import { List } from '../../list.js';
+import { cacheOf } from '../../mm/cache/cache.js';
 import { DMA_FROM_DEVICE, type DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
 import type { SgTable } from '../../mm/scatterlist.js';
@@ -49,6 +51,19 @@ import {
 import { operationsSince, requestsSince } from './since.js';
 import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
 import { accessOf, directionOf } from './sync_flags.js';
+
+declare module '../../observe/observer.js' {
+  interface Observer {
+    /** What it is made of may not be known yet (a udmabuf's memfds). */
+    bufferExported?(dmabuf: DmaBuf): void;
+    bufferReleased?(dmabuf: DmaBuf): void;
+    /** DMA_BUF_IOCTL_SYNC that succeeded, when it has waited for what it had to; `flags` are its own. */
+    synced?(dmabuf: DmaBuf, flags: number, pid: number): void;
+    /** The kernel may write a buffer's bytes (dma_buf_vmap, dma_buf_begin_cpu_access), until it has let go of them. */
+    vmapped?(dmabuf: DmaBuf): void;
+    vunmapped?(dmabuf: DmaBuf): void;
+  }
+}
 
 /** What an exporter does; Linux's struct dma_buf_ops. Errors are thrown. */
 export interface DmaBufOps {
@@ -128,7 +143,7 @@ export class DmaBuf {
   readonly #polled = new Set<number>();
 
   /** @internal Buffers are made by {@link dmaBufExport}. */
-  constructor(kernel: Kernel, info: DmaBufExportInfo) {
+  constructor(kernel: KernelCore, info: DmaBufExportInfo) {
     this.size = info.size;
     this.ops = info.ops;
     this.exp_name = info.exp_name;
@@ -142,6 +157,7 @@ export class DmaBuf {
       attributes: {
         mode: constants.S_IRUSR | constants.S_IWUSR,
         size: kernel.has('dma_buf_inode') ? info.size : 0,
+        f_type: kernel.has('dma_buf_inode') ? DMA_BUF_MAGIC : ANON_INODE_FS_MAGIC,
       },
       link: () =>
         kernel.has('dma_buf_inode') ? `/dmabuf:${this.name ?? ''}` : 'anon_inode:dmabuf',
@@ -216,14 +232,14 @@ export class DmaBuf {
 }
 
 /** The buffers of each kernel, in the order of their export. */
-const lists = new WeakMap<Kernel, Set<DmaBuf>>();
+const lists = new WeakMap<KernelCore, Set<DmaBuf>>();
 
 /** The live buffers of a kernel, oldest first. */
-export function dmaBufList(kernel: Kernel): ReadonlySet<DmaBuf> {
+export function dmaBufList(kernel: KernelCore): ReadonlySet<DmaBuf> {
   return listOf(kernel);
 }
 
-function listOf(kernel: Kernel): Set<DmaBuf> {
+function listOf(kernel: KernelCore): Set<DmaBuf> {
   let list = lists.get(kernel);
   if (!list) {
     list = new Set();
@@ -237,7 +253,7 @@ function listOf(kernel: Kernel): Set<DmaBuf> {
  * descriptor ({@link dmaBufFd}) or drops it ({@link dmaBufPut}). EINVAL for operations that do not go
  * together, ENOMEM.
  */
-export function dmaBufExport(kernel: Kernel, info: DmaBufExportInfo): DmaBuf {
+export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf {
   const { ops } = info;
   if (!ops.pin !== !ops.unpin || (ops.cache_sgt_mapping && ops.pin)) throw errno('EINVAL');
   const dmabuf = new DmaBuf(kernel, info);
@@ -290,6 +306,10 @@ export function asDmaBuf(file: File): DmaBuf | undefined {
 function bufferOf(file: File): DmaBuf {
   return file.private_data as DmaBuf;
 }
+
+/** <linux/magic.h> */
+const DMA_BUF_MAGIC = 0x444d4142;
+const ANON_INODE_FS_MAGIC = 0x09041934;
 
 const SEEK_SET = 0;
 const SEEK_END = 2;
@@ -405,14 +425,18 @@ export function dmaBufBeginCpuAccess(
   task?: Task,
 ): void {
   dmabuf.ops.beginCpuAccess?.(dmabuf, direction);
-  const { cache, observers } = dmabuf.file.kernel;
+  const { kernel } = dmabuf.file;
+  const { observers } = kernel;
+  const cache = cacheOf(kernel);
   if (!task && observers.active) observers.tell('vmapped', dmabuf);
   if (cache) for (const memory of dmabuf.contents) cache.begin(memory, direction, task);
 }
 
 /** dma_buf_end_cpu_access() */
 export function dmaBufEndCpuAccess(dmabuf: DmaBuf, direction: DmaDataDirection, task?: Task): void {
-  const { cache, observers } = dmabuf.file.kernel;
+  const { kernel } = dmabuf.file;
+  const { observers } = kernel;
+  const cache = cacheOf(kernel);
   if (!task && observers.active) observers.tell('vunmapped', dmabuf);
   if (cache) for (const memory of dmabuf.contents) cache.end(memory, direction, task);
   dmabuf.ops.endCpuAccess?.(dmabuf, direction);
@@ -429,7 +453,7 @@ export function dmaBufMmap(dmabuf: DmaBuf, vma: Vma): MemoryPiece[] {
 function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage, done: () => number): number | Wait {
   const pending = dmabuf.resv.nextPending(usage);
   if (!pending) {
-    const { cache } = dmabuf.file.kernel;
+    const cache = cacheOf(dmabuf.file.kernel);
     if (cache) for (const memory of dmabuf.contents) cache.waited(memory);
     return done();
   }

@@ -1,5 +1,5 @@
 /** A fence that stands for several, and is signalled when all of them are. Linux: dma-fence-array.c. */
-import type { Kernel } from '../../kernel.js';
+import type { KernelCore } from '../../core.js';
 import { DmaFence, type DmaFenceOps, dmaFenceIsSignaled, dmaFenceSignal } from './dma-fence.js';
 
 const arrayOps: DmaFenceOps = {
@@ -17,7 +17,7 @@ export class DmaFenceArray extends DmaFence {
   #next = 0;
 
   /** dma_fence_array_create(): takes over the references of `fences`. */
-  constructor(kernel: Kernel, fences: readonly DmaFence[], context: number, seqno: number) {
+  constructor(kernel: KernelCore, fences: readonly DmaFence[], context: number, seqno: number) {
     super(kernel, { ops: arrayOps, context, seqno });
     this.fences = fences;
   }

@@ -1,6 +1,7 @@
 /** Points of a timeline, each a fence that also stands for all before it. Linux: dma-fence-chain.c. */
+
+import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
-import type { Kernel } from '../../kernel.js';
 import {
   DmaFence,
   type DmaFenceOps,
@@ -30,7 +31,7 @@ export class DmaFenceChain extends DmaFence {
    * dma_fence_chain_init(): a point `seqno` after `previous`, whose reference it takes over as that of
    * `fence`. A point that comes no later than the one before begins a timeline of its own, there.
    */
-  constructor(kernel: Kernel, previous: DmaFence | undefined, fence: DmaFence, seqno: number) {
+  constructor(kernel: KernelCore, previous: DmaFence | undefined, fence: DmaFence, seqno: number) {
     const link = previous && asDmaFenceChain(previous);
     const continues = link !== undefined && seqno > link.seqno;
     const context = continues ? link.context : dmaFenceContextAlloc(kernel);

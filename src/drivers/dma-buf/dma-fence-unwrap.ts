@@ -1,5 +1,5 @@
 /** Containers of fences taken apart, and put together again with less in them. Linux: dma-fence-unwrap.c. */
-import type { Kernel } from '../../kernel.js';
+import type { KernelCore } from '../../core.js';
 import {
   type DmaFence,
   dmaFenceAllocatePrivateStub,
@@ -25,7 +25,7 @@ export function* dmaFenceUnwrap(fence: DmaFence): Iterable<DmaFence> {
  * dma_fence_unwrap_merge(): one fence for all that is in the given ones, with a reference for the
  * caller. What is signalled is left out, and of each context only the latest is kept.
  */
-export function dmaFenceUnwrapMerge(kernel: Kernel, ...fences: DmaFence[]): DmaFence {
+export function dmaFenceUnwrapMerge(kernel: KernelCore, ...fences: DmaFence[]): DmaFence {
   const latest = new Map<number, DmaFence>();
   let timestamp: bigint | undefined;
   for (const container of fences) {

@@ -14,9 +14,9 @@ import {
   IOC_OUT,
   type View,
 } from '../../../ioctl/index.js';
+import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import type { CharDevice, CharDeviceOperations } from '../../fs/char_dev.js';
-import type { Kernel } from '../../kernel.js';
 import { pageAlign } from '../../mm/page.js';
 import { type Given, type Task, tellOrWithdraw } from '../../task.js';
 import { type DmaBuf, dmaBufFd, dmaBufPut } from './dma-buf.js';
@@ -41,12 +41,12 @@ export interface DmaHeapExportInfo {
 }
 
 export interface DmaHeap extends DmaHeapExportInfo {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
 }
 
 /** dma_heap_add(): a heap with its node; `optional`: see {@link CharDevice}. */
 export function dmaHeapAdd(
-  kernel: Kernel,
+  kernel: KernelCore,
   info: DmaHeapExportInfo,
   { optional }: Pick<CharDevice, 'optional'> = {},
 ): DmaHeap {

@@ -2,8 +2,9 @@
  * Reservation objects: the fences that are on a buffer, and what each of them does there.
  * Linux: drivers/dma-buf/dma-resv.c, include/linux/dma-resv.h.
  */
+
+import type { KernelCore } from '../../core.js';
 import type { Wakeable } from '../../fs/wait_queue.js';
-import type { Kernel } from '../../kernel.js';
 import { KERN_WARNING } from '../../printk.js';
 import {
   type DmaFence,
@@ -36,14 +37,14 @@ interface Entry {
 
 /** struct dma_resv */
 export class DmaResv implements Wakeable {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   #entries: Entry[] = [];
   #reserved = 0;
   #locked = false;
   /** Who wants to know of new fences. */
   readonly #watchers = new Set<() => void>();
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 

@@ -1,8 +1,8 @@
 import { holdersOf } from '../../backing/uses.js';
-import type { Kernel } from '../../kernel.js';
+import type { KernelCore } from '../../core.js';
 import { KERN_WARNING } from '../../printk.js';
 import { readComm } from '../../task.js';
-import { type DmaFence, describeFence } from './dma-fence.js';
+import { type DmaFence, describeFence, onFenceMade } from './dma-fence.js';
 import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
 import { asSyncFile } from './sync_file.js';
 
@@ -15,22 +15,21 @@ interface Watched {
 const COMPACT = 1024;
 
 /** Reports fences that are not signalled in time: somebody will wait for them for ever. */
-export class FenceWatchdog {
-  readonly #kernel: Kernel;
+class FenceWatchdog {
+  readonly #kernel: KernelCore;
   readonly #timeout: number;
   #queue: Watched[] = [];
   #head = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `timeout` in milliseconds; 0 reports nothing. */
-  constructor(kernel: Kernel, timeout: number) {
+  /** `timeout` in milliseconds. */
+  constructor(kernel: KernelCore, timeout: number) {
     this.#kernel = kernel;
     this.#timeout = timeout;
   }
 
   /** All fences have the same time, so that the oldest is always first. */
   add(fence: DmaFence): void {
-    if (this.#timeout === 0) return;
     this.#queue.push({ fence: new WeakRef(fence), since: performance.now() });
     this.#timer ??= setTimeout(() => this.#look(), this.#timeout).unref();
   }
@@ -86,4 +85,11 @@ function seconds(ms: number): string {
 function nameOf(tid: number): string {
   const comm = readComm(tid);
   return comm === '' ? `[${tid}]` : `${comm}[${tid}]`;
+}
+
+export function fenceWatchdogInit(kernel: KernelCore): void {
+  if (kernel.fenceTimeout === 0) return;
+  const watchdog = new FenceWatchdog(kernel, kernel.fenceTimeout);
+  onFenceMade(kernel, (fence) => watchdog.add(fence));
+  kernel.onClose(() => watchdog.close());
 }

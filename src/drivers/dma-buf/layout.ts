@@ -2,7 +2,7 @@
  * Where buffers are: the page frames of each, and what its devices see of them. Linux shows neither; this
  * is what /sys/kernel/debug/dmabuf-shim/layout has, and what drawings of buffers are made from.
  */
-import type { Kernel } from '../../kernel.js';
+import type { KernelCore } from '../../core.js';
 import { dir2name } from '../../mm/dma-direction.js';
 import { type Chunk, PAGE_SIZE } from '../../mm/page.js';
 import type { PageAllocator } from '../../mm/page_alloc.js';
@@ -66,7 +66,7 @@ export interface BufferLayout {
 }
 
 /** The layout of each live buffer of a kernel, the oldest first. */
-export function dmaBufLayout(kernel: Kernel): BufferLayout[] {
+export function dmaBufLayout(kernel: KernelCore): BufferLayout[] {
   kernel.settle();
   return Array.from(dmaBufList(kernel), (dmabuf) => ({
     ino: dmabuf.ino,
@@ -80,7 +80,7 @@ export function dmaBufLayout(kernel: Kernel): BufferLayout[] {
 }
 
 /** An exporter that does not tell is found out by what devices have mapped. */
-function pagesOf(kernel: Kernel, dmabuf: DmaBuf): PageRun[] | null {
+function pagesOf(kernel: KernelCore, dmabuf: DmaBuf): PageRun[] | null {
   const chunks = dmabuf.ops.frames?.(dmabuf) ?? mappedFrames(dmabuf);
   if (!chunks) return null;
   const runs: PageRun[] = [];

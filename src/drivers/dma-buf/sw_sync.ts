@@ -11,10 +11,10 @@ import {
   sw_sync_ioctls,
   u32,
 } from '../../../ioctl/index.js';
+import type { KernelCore } from '../../core.js';
 import { Errno, errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import { FileNode, GeneratedFile, S_IFREG } from '../../fs/tree.js';
-import type { Kernel } from '../../kernel.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 import {
@@ -33,7 +33,7 @@ const INT_MAX = 0x7fffffff;
 
 /** struct sync_timeline */
 export class SyncTimeline {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly name: string;
   readonly context: number;
   #value = 0;
@@ -45,7 +45,7 @@ export class SyncTimeline {
   #fences = 0;
   #closed = false;
 
-  constructor(kernel: Kernel, name: string) {
+  constructor(kernel: KernelCore, name: string) {
     this.kernel = kernel;
     this.name = name;
     this.context = dmaFenceContextAlloc(kernel);
@@ -237,10 +237,10 @@ function getDeadline(task: Task, arg: number): number {
   }
 }
 
-const timelines = new WeakMap<Kernel, Set<SyncTimeline>>();
+const timelines = new WeakMap<KernelCore, Set<SyncTimeline>>();
 
 /** The timelines of a kernel that are open, or have fences that somebody has, oldest first. */
-export function timelinesOf(kernel: Kernel): Set<SyncTimeline> {
+export function timelinesOf(kernel: KernelCore): Set<SyncTimeline> {
   let all = timelines.get(kernel);
   if (!all) {
     all = new Set();
@@ -250,7 +250,7 @@ export function timelinesOf(kernel: Kernel): Set<SyncTimeline> {
 }
 
 /** /sys/kernel/debug/sync/info */
-function info(kernel: Kernel): string {
+function info(kernel: KernelCore): string {
   kernel.settle();
   const objects = [...timelinesOf(kernel)].map((timeline) => timeline.describe());
   return `objs:\n--------------\n${objects.join('')}fences:\n--------------\n`;
@@ -259,7 +259,7 @@ function info(kernel: Kernel): string {
 /** Its name for `devices`. */
 export const SW_SYNC = 'sw_sync';
 
-export function swSyncInit(kernel: Kernel): void {
+export function swSyncInit(kernel: KernelCore): void {
   if (!kernel.has('sw_sync') && !kernel.isNamed(SW_SYNC)) return;
   const directory = kernel.root.mkdir('sys/kernel/debug/sync');
   const path = '/sys/kernel/debug/sync/sw_sync';

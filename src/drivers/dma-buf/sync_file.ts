@@ -17,9 +17,9 @@ import {
   sync_set_deadline,
 } from '../../../ioctl/index.js';
 import { Pipe } from '../../backing/pipe.js';
+import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, orNoMemory } from '../../fs/file.js';
-import type { Kernel } from '../../kernel.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import { type Task, tellOrWithdraw } from '../../task.js';
 import {
@@ -36,7 +36,7 @@ const NAME_SIZE = 32;
 
 /** struct sync_file */
 export class SyncFile {
-  readonly kernel: Kernel;
+  readonly kernel: KernelCore;
   readonly fence: DmaFence;
   readonly file: File;
   /** What SYNC_IOC_MERGE called it. */
@@ -44,7 +44,7 @@ export class SyncFile {
   readonly #pipe: Pipe;
 
   /** @internal Made by {@link syncFileCreate}. */
-  constructor(kernel: Kernel, fence: DmaFence, userName: string) {
+  constructor(kernel: KernelCore, fence: DmaFence, userName: string) {
     this.kernel = kernel;
     this.fence = fence.get();
     this.userName = userName;
@@ -81,7 +81,7 @@ export class SyncFile {
  * sync_file_create(): a file for a fence, of which it takes a reference of its own; the file comes
  * with one for the caller. ENOMEM.
  */
-export function syncFileCreate(kernel: Kernel, fence: DmaFence, userName = ''): SyncFile {
+export function syncFileCreate(kernel: KernelCore, fence: DmaFence, userName = ''): SyncFile {
   return new SyncFile(kernel, fence, userName);
 }
 

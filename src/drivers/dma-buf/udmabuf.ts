@@ -2,6 +2,7 @@
  * /dev/udmabuf: dma-bufs made of pieces of a program's memfds.
  * Linux: drivers/dma-buf/udmabuf.c, include/uapi/linux/udmabuf.h.
  */
+
 import {
   O_CLOEXEC,
   O_RDWR,
@@ -16,11 +17,12 @@ import {
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
 import type { Pin } from '../../backing/pin.js';
+import type { KernelCore } from '../../core.js';
 import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { MemoryPiece, Vma } from '../../fs/file.js';
 import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
-import type { Kernel } from '../../kernel.js';
+import { cacheOf } from '../../mm/cache/cache.js';
 import {
   Device,
   DMA_ATTR_SKIP_CPU_SYNC,
@@ -72,9 +74,9 @@ interface Item {
   size: bigint;
 }
 
-export function udmabufInit(kernel: Kernel): void {
+export function udmabufInit(kernel: KernelCore): void {
   // What it has to keep in step for its importers is what a device that does not snoop sees.
-  const dma_coherent = kernel.cache === undefined;
+  const dma_coherent = cacheOf(kernel) === undefined;
   const device = new Device(kernel, { name: 'udmabuf', dma_mask: DMA_BIT_MASK(64), dma_coherent });
   miscRegister(kernel, 'udmabuf', udmabufFops, { private_data: device });
   if (!kernel.has('udmabuf_parameters')) return;
@@ -196,7 +198,7 @@ interface Piece extends MemoryPiece {
   memory: Pin;
 }
 
-function makeTable(kernel: Kernel, frames: Uint32Array): SgTable {
+function makeTable(kernel: KernelCore, frames: Uint32Array): SgTable {
   if (!kernel.has('udmabuf_pin_folios')) {
     return sgAllocTableFromPages(frames, 0, frames.length * PAGE_SIZE);
   }

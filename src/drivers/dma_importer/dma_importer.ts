@@ -47,10 +47,10 @@ import {
   dma_importer_setup,
   dma_importer_transfer,
 } from '../../../ioctl/index.js';
+import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
-import type { Kernel } from '../../kernel.js';
 import { Device, DMA_BIT_MASK } from '../../mm/dma-mapping.js';
 import { PAGE_SIZE } from '../../mm/page.js';
 import { forEachSgtableDmaSg, forEachSgtableSg } from '../../mm/scatterlist.js';
@@ -62,9 +62,9 @@ import { carryOut, DmaImporterDevice, type Import, MAX_RING } from './dma_import
 /** Bytes of one transfer. */
 const MAX_TRANSFER = 2n ** 30n;
 
-const devices = new WeakMap<Kernel, number>();
+const devices = new WeakMap<KernelCore, number>();
 
-export function dmaImporterInit(kernel: Kernel): void {
+export function dmaImporterInit(kernel: KernelCore): void {
   miscRegister(kernel, 'dma_importer', dmaImporterFops, { optional: true });
 }
 

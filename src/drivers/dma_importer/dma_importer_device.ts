@@ -10,7 +10,7 @@ import {
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
 import type { File } from '../../fs/file.js';
-import { HandleTable } from '../../kit/handle_table.js';
+import { HandleTable } from '../../fs/handle_table.js';
 import {
   type Device,
   DMA_FROM_DEVICE,

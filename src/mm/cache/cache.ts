@@ -1,5 +1,5 @@
 /**
- * Caches that devices do not see, as on many machines that are not PCs: `kernel.cache` while
+ * Caches that devices do not see, as on many machines that are not PCs: {@link cacheOf} a kernel while
  * `kernel.coherency` is 'strict'. A device that is not coherent (`dma_coherent` false) sees DRAM, programs
  * see what they have mapped, and the two are brought in step by DMA_BUF_IOCTL_SYNC and by the mapping and
  * unmapping of buffers for devices: what arm64 does in arch_sync_dma_for_device() and
@@ -8,12 +8,14 @@
  * Besides, the cache writes lines back when it likes, as caches do. That may make a program work which
  * should not; it is reported all the same.
  */
+
 import { existsSync } from 'node:fs';
 import type { MappableMemory } from '../../backing/shmem.js';
 import { holdersOf } from '../../backing/uses.js';
+import type { KernelCore } from '../../core.js';
 import { orThrow } from '../../errno.js';
-import type { Kernel } from '../../kernel.js';
 import { native, STAT_FIELDS, Stat } from '../../native.js';
+import { PerKernel } from '../../per_kernel.js';
 import { KERN_NOTICE } from '../../printk.js';
 import { readComm } from '../../task.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDataDirection } from '../dma-direction.js';
@@ -78,7 +80,7 @@ type Who = { readonly pid: number } | undefined;
 type Dev = { readonly name: string };
 
 export class StrictCoherency implements DmaCoherency {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #random: () => number;
   /** Of what devices have mapped. */
   readonly #states = new Map<MappableMemory, State>();
@@ -93,7 +95,7 @@ export class StrictCoherency implements DmaCoherency {
   #told = false;
 
   /** `seed`: of what the cache writes back of its own accord. */
-  constructor(kernel: Kernel, seed: number) {
+  constructor(kernel: KernelCore, seed: number) {
     this.#kernel = kernel;
     this.#random = random(seed);
     this.#reports = new StaleAccesses(kernel);
@@ -431,4 +433,17 @@ function label(memory: MappableMemory): string {
 
 function nameOf(pid: number): string {
   return `${readComm(pid) || 'a program'}[${pid}]`;
+}
+
+/** @internal */
+export const caches = new PerKernel<KernelCore, { cache: StrictCoherency | undefined }>(
+  (kernel) => ({
+    cache:
+      kernel.coherency === 'strict' ? new StrictCoherency(kernel, kernel.coherencySeed) : undefined,
+  }),
+);
+
+/** The caches that lie between the CPU and some devices of a kernel; undefined: all devices see them. */
+export function cacheOf(kernel: KernelCore): StrictCoherency | undefined {
+  return caches.of(kernel).cache;
 }

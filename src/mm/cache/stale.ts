@@ -1,5 +1,5 @@
 /** What missing cache maintenance has led to, for people to read. */
-import type { Kernel } from '../../kernel.js';
+import type { KernelCore } from '../../core.js';
 import { KERN_WARNING } from '../../printk.js';
 import { type ByteRange, RangeMap } from './byte_ranges.js';
 
@@ -42,10 +42,10 @@ const SHOWN = 3;
 /** The stale accesses of a kernel; each case has a line in its log, the first time. */
 export class StaleAccesses {
   readonly list: StaleAccess[] = [];
-  readonly #kernel: Pick<Kernel, 'printk' | 'log'>;
+  readonly #kernel: Pick<KernelCore, 'printk' | 'log'>;
   readonly #cases = new Map<string, StaleAccess>();
 
-  constructor(kernel: Pick<Kernel, 'printk' | 'log'>) {
+  constructor(kernel: Pick<KernelCore, 'printk' | 'log'>) {
     this.#kernel = kernel;
   }
 

@@ -1,4 +1,5 @@
 /** mmap(2) of a file of ours. */
+
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -14,6 +15,7 @@ import {
 } from '../../../ioctl/index.js';
 import type { MappableMemory } from '../../backing/shmem.js';
 import type { File, MemoryPiece } from '../../fs/file.js';
+import { cacheOf } from '../../mm/cache/cache.js';
 import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
@@ -35,7 +37,7 @@ const MAX_OFFSET = 2 ** 63;
 const mmap: Handler = (call) => {
   const file = fileOf(call, 4);
   const [length, prot, flags, offset] = [call.arg(1), call.int(2), call.int(3), call.arg(5)];
-  call.task.kernel.cache?.mapping(call.task.pid, { address: call.arg(0), length, flags }, file);
+  cacheOf(call.task.kernel)?.mapping(call.task.pid, { address: call.arg(0), length, flags }, file);
   if (!file) return CONTINUE;
   // The machine refuses these with the errno, and in the order, that Linux does.
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;

@@ -3,13 +3,15 @@
  * they are made. With strict coherency, those that change which pages a program has in its page table: what
  * has it read that is stale? For those who observe: what does a process have when it forks, and when it ends?
  */
+
 import { isRunning, threadsOf } from '../../host/threads.js';
+import { cacheOf } from '../../mm/cache/cache.js';
 import { type Call, CONTINUE, type Handler } from '../call.js';
 
 const MADV_POPULATE_READ = 22;
 
 const dropping: Handler = (call) => {
-  call.task.kernel.cache?.leaving(call.task.pid, call.arg(0), call.arg(1));
+  cacheOf(call.task.kernel)?.leaving(call.task.pid, call.arg(0), call.arg(1));
   return CONTINUE;
 };
 
@@ -59,7 +61,7 @@ const exitGroup: Handler = (call) => {
   if (endingProcesses.has(pid)) return CONTINUE;
   endingProcesses.add(pid);
   if (kernel.observers.active) kernel.observers.tell('exiting', pid);
-  kernel.cache?.leaving(pid, 0, Number.POSITIVE_INFINITY);
+  cacheOf(kernel)?.leaving(pid, 0, Number.POSITIVE_INFINITY);
   return CONTINUE;
 };
 
@@ -70,7 +72,7 @@ const fork: Handler = (call) => {
 };
 
 const populating = (call: Call): typeof CONTINUE => {
-  call.task.kernel.cache?.populating(call.task.pid);
+  cacheOf(call.task.kernel)?.populating(call.task.pid);
   return CONTINUE;
 };
 

@@ -1,5 +1,6 @@
 /** From the path in a program's call to what it names. */
 
+import type { KernelCore } from '../../core.js';
 import { ErrnoError } from '../../errno.js';
 import {
   type Found,
@@ -12,11 +13,10 @@ import {
 } from '../../fs/namei.js';
 import { Directory } from '../../fs/tree.js';
 import { anyServed, isServed } from '../../host/served_mounts.js';
-import type { Kernel } from '../../kernel.js';
 import { strndupUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Call } from '../call.js';
-import { fileAt, type RemoteTask } from '../task.js';
+import type { RemoteTask } from '../task.js';
 import type { ShadowDirectories } from './shadow.js';
 
 export const AT_FDCWD = -100;
@@ -26,10 +26,10 @@ const PATH_MAX = 4096;
 const OURS = /^\/+(?:dev|sys)(?:\/|$)|\/fd(?:info)?\/|\/cwd$|\.\./;
 
 export class PathLookup {
-  readonly #kernel: Kernel;
+  readonly #kernel: KernelCore;
   readonly #shadows: ShadowDirectories;
 
-  constructor(kernel: Kernel, shadows: ShadowDirectories) {
+  constructor(kernel: KernelCore, shadows: ShadowDirectories) {
     this.#kernel = kernel;
     this.#shadows = shadows;
   }
@@ -88,7 +88,7 @@ export class PathLookup {
 
   /** An entry of /proc that is of nothing of ours. */
   #isOthers(found: Found): found is FoundDescriptor {
-    return found.kind === 'descriptor' && !fileAt(this.#kernel, found.pid, found.fd);
+    return found.kind === 'descriptor' && !this.#kernel.files.at(found.pid, found.fd);
   }
 
   #baseOf(task: RemoteTask, dirfd: number): { path: string; shadow: boolean } | undefined {

@@ -25,7 +25,6 @@ import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../cal
 import type { Context } from '../context.js';
 import { fdinfo } from '../fdinfo.js';
 import { redirect } from '../inject.js';
-import { fileAt } from '../task.js';
 import { AT_FDCWD } from './lookup.js';
 
 const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
@@ -89,7 +88,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
 
   /** Opening /proc/PID/fd/N opens what the descriptor is of, once more. */
   function openDescriptor(call: Call, found: FoundDescriptor, flags: number): Answer {
-    const file = fileAt(kernel, found.pid, found.fd);
+    const file = kernel.files.at(found.pid, found.fd);
     if (!file) return CONTINUE;
     if (found.of === 'fdinfo') {
       kernel.settle();
@@ -115,7 +114,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
       case 'error':
         return -Errno[found.code];
       case 'descriptor':
-        return fileAt(kernel, found.pid, found.fd) ? -Errno.EINVAL : CONTINUE;
+        return kernel.files.at(found.pid, found.fd) ? -Errno.EINVAL : CONTINUE;
       case 'node':
         return found.node instanceof Directory ? -Errno.EISDIR : -Errno.EINVAL;
       case 'machine':

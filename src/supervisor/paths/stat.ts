@@ -1,5 +1,4 @@
 /** stat(2), access(2), readlink(2) and their kin. */
-import { asDmaBuf } from '../../drivers/dma-buf/dma-buf.js';
 import { Errno } from '../../errno.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
 import { mayAccess, statFile, statNode } from '../../fs/stat.js';
@@ -9,7 +8,7 @@ import { packStat, packStatfs, packStatx } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect } from '../inject.js';
-import { fileAt, stat } from '../task.js';
+import { stat } from '../task.js';
 import { AT_FDCWD } from './lookup.js';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -18,8 +17,6 @@ const AT_EMPTY_PATH = 0x1000;
 const TMPFS_MAGIC = 0x01021994;
 const SYSFS_MAGIC = 0x62656572;
 const DEBUGFS_MAGIC = 0x64626720;
-const DMA_BUF_MAGIC = 0x444d4142;
-const ANON_INODE_FS_MAGIC = 0x09041934;
 
 /** What is not for the caller to ask the machine for. */
 type FoundOurs = Exclude<Found, FoundMachine>;
@@ -58,7 +55,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
       case 'node':
         return statNode(found.node, found.path, stat);
       case 'descriptor': {
-        const file = follow && found.of === 'fd' && fileAt(kernel, found.pid, found.fd);
+        const file = follow && found.of === 'fd' && kernel.files.at(found.pid, found.fd);
         return file ? statFile(file, stat) : undefined;
       }
     }
@@ -116,7 +113,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   /** What a descriptor of ours says that it is of, or the working directory. */
   function linkOf({ of, pid, fd, path }: FoundDescriptor): string | undefined {
     if (of === 'fdinfo') return undefined;
-    const file = of === 'fd' ? fileAt(kernel, pid, fd) : undefined;
+    const file = of === 'fd' ? kernel.files.at(pid, fd) : undefined;
     if (file) return file.link();
     if (!shadows.used) return undefined;
     const link = native.readlink(path);
@@ -126,10 +123,7 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
   /** f_type of dma-bufs and of directories of ours. Descriptors of nodes are on tmpfs anyway. */
   function fileSystemOf(call: Call): number | undefined {
     const file = call.task.fget(call.int(0));
-    if (file) {
-      const magic = kernel.has('dma_buf_inode') ? DMA_BUF_MAGIC : ANON_INODE_FS_MAGIC;
-      return asDmaBuf(file) && magic;
-    }
+    if (file) return file.attributes.f_type;
     if (!shadows.used) return undefined;
     const path = shadows.pathOf(call.task.linkOf(call.int(0)) ?? '');
     if (path === undefined) return undefined;

@@ -1,4 +1,5 @@
 /** Caches that devices do not see: what is served, and what is found to have gone wrong. */
+
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +15,7 @@ import {
   Kernel,
 } from '../../../src/index.js';
 import type { StrictCoherency } from '../../../src/mm/cache/cache.js';
+import { cacheOf } from '../../../src/mm/cache/cache.js';
 import { random } from '../../../src/mm/random.js';
 import { native } from '../../../src/native.js';
 import { Importer } from '../../importer.js';
@@ -47,7 +49,7 @@ class Shared {
 
   constructor(size = 4 * PAGE, coherencySeed = 1) {
     this.kernel = testKernel({ coherency: 'strict', coherencySeed });
-    this.cache = this.kernel.cache as StrictCoherency;
+    this.cache = cacheOf(this.kernel) as StrictCoherency;
     this.memory = new Shmem('shared', size);
     onTestFinished(() => this.memory.close());
     this.memory.describe = () => 'dmabuf 17 (test)';
@@ -107,7 +109,7 @@ const self = `${readFileSync('/proc/self/comm', 'utf8').trim()}[${process.pid}]`
 describe('what the device and the CPU see', () => {
   test('a kernel is coherent unless asked', () => {
     using kernel = new Kernel();
-    expect([kernel.coherency, kernel.cache, kernel.staleAccesses]).toEqual([
+    expect([kernel.coherency, cacheOf(kernel), kernel.staleAccesses]).toEqual([
       'coherent',
       undefined,
       [],

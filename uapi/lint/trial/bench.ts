@@ -70,7 +70,7 @@ export class Bench {
     this.calls++;
     const { sys } = this.#kernel;
     const fd = this.open();
-    const setting = new ExampleSetting(this.#kernel, fd);
+    const setting = new ExampleSetting(this.#kernel.sys, fd);
     try {
       const example = this.#example(def, setting);
       const passed = typeof example === 'number' ? example : (spoil(example.bytes) ?? example);

@@ -2,8 +2,9 @@
  * The CMA heap: memory in one piece, from the area that is set aside for it.
  * Linux: drivers/dma-buf/heaps/cma_heap.c.
  */
+
+import type { KernelCore } from '../../../core.js';
 import { ErrnoError, errno } from '../../../errno.js';
-import type { Kernel } from '../../../kernel.js';
 import { PAGE_SIZE } from '../../../mm/page.js';
 import type { PageAllocator } from '../../../mm/page_alloc.js';
 import { sgAllocTableFromPages } from '../../../mm/scatterlist.js';
@@ -44,7 +45,7 @@ const cmaHeapBufOps: DmaBufOps = {
 };
 
 /** /dev/dma_heap/reserved, if there is an area. */
-export function cmaHeapInit(kernel: Kernel): void {
+export function cmaHeapInit(kernel: KernelCore): void {
   const optional = kernel.memory.meminfo().CmaTotal === 0;
   const info: DmaHeapExportInfo = {
     name: 'reserved',

@@ -2,7 +2,7 @@
  * Buffers of page frames that the kernel has given: what the system heap and the CMA heap have in
  * common. The bytes are in the buffer's memfd; the frames say where they are for devices.
  */
-import type { Kernel } from '../../../kernel.js';
+import type { KernelCore } from '../../../core.js';
 import {
   type DmaDataDirection,
   dmaMapSgtable,
@@ -41,7 +41,7 @@ class HeapBuffer {
     return this.#table;
   }
 
-  free(kernel: Kernel): void {
+  free(kernel: KernelCore): void {
     if (this.#table) forgetFrames(kernel, this.placement);
     this.placement.free();
   }
@@ -101,7 +101,7 @@ export const heapBufOps: DmaBufOps = {
 
 /** Exports a buffer that lies in `placement`, which is freed with it, or if that fails. ENOMEM. */
 export function exportHeapBuffer(
-  kernel: Kernel,
+  kernel: KernelCore,
   placement: Placement,
   info: { exp_name: string; ops: DmaBufOps; size: number; flags: number },
 ): DmaBuf {
@@ -122,7 +122,7 @@ export function layFrames(dmabuf: DmaBuf, { chunks }: Placement): void {
   }
 }
 
-export function forgetFrames(kernel: Kernel, { chunks }: Placement): void {
+export function forgetFrames(kernel: KernelCore, { chunks }: Placement): void {
   for (const { pfn, count } of chunks) kernel.memMap.clear(pfn, count);
 }
 

@@ -7,8 +7,9 @@
  * A mapping through an IOMMU, which is dear, is kept from one use to the next, until the device is
  * detached or the buffer moves.
  */
+
+import type { KernelCore } from '../../../core.js';
 import { errno } from '../../../errno.js';
-import type { Kernel } from '../../../kernel.js';
 import {
   type Device,
   DMA_BIDIRECTIONAL,
@@ -201,7 +202,7 @@ const movableHeapBufOps: DmaBufOps = {
 };
 
 /** /dev/dma_heap/movable, if it is asked for. */
-export function movableHeapInit(kernel: Kernel): void {
+export function movableHeapInit(kernel: KernelCore): void {
   dmaHeapAdd(
     kernel,
     {

@@ -1,6 +1,7 @@
 /** The system heap: ordinary memory. Linux: drivers/dma-buf/heaps/system_heap.c. */
+
+import type { KernelCore } from '../../../core.js';
 import { errno } from '../../../errno.js';
-import type { Kernel } from '../../../kernel.js';
 import { type Chunk, PAGE_SIZE } from '../../../mm/page.js';
 import type { PageAllocator } from '../../../mm/page_alloc.js';
 import { sgAllocTable, sgSetPage } from '../../../mm/scatterlist.js';
@@ -62,7 +63,7 @@ export function allocateScattered(
   };
 }
 
-export function systemHeapInit(kernel: Kernel): void {
+export function systemHeapInit(kernel: KernelCore): void {
   dmaHeapAdd(kernel, {
     name: 'system',
     ops: {

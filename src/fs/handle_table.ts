@@ -1,13 +1,27 @@
 /** Handles: the numbers by which programs name what an open file of a device has. Linux: lib/idr.c. */
-import { errno } from '../errno.js';
-import { File } from '../fs/file.js';
-import type { DeviceFile } from './device.js';
 
-const files = new WeakMap<DeviceFile, File>();
+import type { KernelCore } from '../core.js';
+import { errno } from '../errno.js';
+import { File } from './file.js';
+
+declare module '../observe/observer.js' {
+  interface Observer {
+    /** A handle of an open file was made: `kind` says of what, such as `attachment`. */
+    handleMade?(file: File, kind: string, handle: number): void;
+    handleGone?(file: File, kind: string, handle: number): void;
+  }
+}
+
+/** An open file as a kit for drivers shows it. */
+interface ShownFile {
+  readonly kernel: KernelCore;
+}
+
+const files = new WeakMap<ShownFile, File>();
 
 /** @internal Tells of which file an open file of a device is. */
-export function noteFile(deviceFile: DeviceFile, file: File): void {
-  files.set(deviceFile, file);
+export function noteFile(shown: ShownFile, file: File): void {
+  files.set(shown, file);
 }
 
 /**
@@ -22,7 +36,7 @@ export class HandleTable<T> {
   #next = 1;
 
   /** `file`: of a driver's, or of a {@link defineDevice}'s handler or `open`. */
-  constructor(file: File | DeviceFile, kind: string) {
+  constructor(file: File | ShownFile, kind: string) {
     this.#file = file instanceof File ? file : (files.get(file) as File);
     this.kind = kind;
   }
