@@ -4,53 +4,30 @@
  */
 
 import { constants } from 'node:fs';
-import {
-  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
-  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-  DMA_BUF_IOCTL_SYNC,
-  DMA_BUF_NAME_LEN,
-  DMA_BUF_SET_NAME_A,
-  DMA_BUF_SET_NAME_B,
-  DMA_BUF_SYNC_END,
-  DMA_BUF_SYNC_RW,
-  DMA_BUF_SYNC_VALID_FLAGS_MASK,
-  dma_buf_export_sync_file,
-  dma_buf_import_sync_file,
-  dma_buf_ioctls,
-  dma_buf_sync,
-  O_ACCMODE,
-  O_CLOEXEC,
-  POLLIN,
-  POLLOUT,
-} from '../../../ioctl/index.js';
+import { dma_buf_ioctls, O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT } from '../../../ioctl/index.js';
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
 import { countUses } from '../../backing/uses.js';
 import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from '../../fs/file.js';
-import { Wait } from '../../fs/wait_queue.js';
 import { List } from '../../list.js';
 import { cacheOf } from '../../mm/cache/cache.js';
-import { DMA_FROM_DEVICE, type DmaDataDirection } from '../../mm/dma-mapping.js';
+import type { DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
 import type { SgTable } from '../../mm/scatterlist.js';
-import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 import { operationsAsOf } from '../../version.js';
 import { checkDetached, type DmaBufAttachment } from './dma-buf-attach.js';
-import { type DmaFence, dmaFenceGetStub } from './dma-fence.js';
-import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
+import { dmaBufIoctl } from './dma-buf-ioctl.js';
+import type { DmaFence } from './dma-fence.js';
 import {
   DMA_RESV_USAGE_READ,
   DMA_RESV_USAGE_WRITE,
   DmaResv,
   type DmaResvUsage,
-  dmaResvUsageRw,
 } from './dma-resv.js';
-import { operationsSince, requestsSince } from './since.js';
-import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
-import { accessOf, directionOf } from './sync_flags.js';
+import { operationsSince } from './since.js';
 
 declare module '../../observe/observer.js' {
   interface Observer {
@@ -327,24 +304,7 @@ const dmaBufFops: FileOperations = {
     return dmaBufMmap(bufferOf(file), vma);
   },
 
-  ioctl(file, request, arg, task) {
-    const dmabuf = bufferOf(file);
-    const since = requestsSince.get(request);
-    if (since && !task.kernel.has(since)) throw errno('ENOTTY');
-    switch (request) {
-      case DMA_BUF_IOCTL_SYNC:
-        return sync(dmabuf, task, arg);
-      case DMA_BUF_IOCTL_EXPORT_SYNC_FILE:
-        return exportSyncFile(dmabuf, task, arg);
-      case DMA_BUF_IOCTL_IMPORT_SYNC_FILE:
-        return importSyncFile(dmabuf, task, arg);
-      case DMA_BUF_SET_NAME_A:
-      case DMA_BUF_SET_NAME_B:
-        return setName(dmabuf, strndupUser(task.mm, arg, DMA_BUF_NAME_LEN));
-      default:
-        throw errno('ENOTTY');
-    }
-  },
+  ioctl: (file, request, arg, task) => dmaBufIoctl(bufferOf(file), request, arg, task),
 
   /** Readable when no writer is at work any more, writable when nobody is. */
   poll(file, wanted) {
@@ -386,34 +346,6 @@ const dmaBufFops: FileOperations = {
   },
 };
 
-function setName(dmabuf: DmaBuf, name: string): number {
-  const { kernel } = dmabuf.file;
-  if (dmabuf.attachments.size > 0 && !kernel.has('DMA_BUF_SET_NAME_attached')) throw errno('EBUSY');
-  dmabuf.name = name;
-  return 0;
-}
-
-/** The argument of the SYNC at hand: made once, since no request is more frequent. */
-const syncArgument = dma_buf_sync.create();
-const INVALID_SYNC_FLAGS = ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK);
-
-function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
-  task.mm.read(arg, syncArgument.bytes);
-  const { flags } = syncArgument;
-  if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
-  const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
-  if (Number(flags) & DMA_BUF_SYNC_END) {
-    dmaBufEndCpuAccess(dmabuf, direction, task);
-    return synced(dmabuf, Number(flags), task);
-  }
-  dmaBufBeginCpuAccess(dmabuf, direction, task);
-  const usage = dmaResvUsageRw(direction !== DMA_FROM_DEVICE);
-  const mayWait = task.kernel.has('DMA_BUF_IOCTL_SYNC_waits');
-  if (!mayWait || !dmabuf.resv.nextPending(usage)) return synced(dmabuf, Number(flags), task);
-  // The argument is that of another SYNC by the time that this one has waited.
-  return waitForFences(dmabuf, usage, synced.bind(undefined, dmabuf, Number(flags), task));
-}
-
 /**
  * dma_buf_begin_cpu_access(): before kernel code reads or writes a buffer through {@link dmaBufVmap}, or
  * `task` through its mapping; what the exporter throws. Fences on the buffer are the caller's to wait
@@ -447,57 +379,4 @@ export function dmaBufMmap(dmabuf: DmaBuf, vma: Vma): MemoryPiece[] {
   if (!dmabuf.ops.mmap) throw errno('EINVAL');
   if (vma.offset + vma.length > dmabuf.size) throw errno('EINVAL');
   return dmabuf.ops.mmap(dmabuf, vma);
-}
-
-/** The rest of {@link sync} if it has to wait. */
-function waitForFences(dmabuf: DmaBuf, usage: DmaResvUsage, done: () => number): number | Wait {
-  const pending = dmabuf.resv.nextPending(usage);
-  if (!pending) {
-    const cache = cacheOf(dmabuf.file.kernel);
-    if (cache) for (const memory of dmabuf.contents) cache.waited(memory);
-    return done();
-  }
-  return new Wait([pending], undefined, { resume: () => waitForFences(dmabuf, usage, done) });
-}
-
-/** A SYNC has succeeded: the result is 0. */
-function synced(dmabuf: DmaBuf, flags: number, task: Task): number {
-  const { observers } = dmabuf.file.kernel;
-  if (observers.active) {
-    observers.tell('synced', dmabuf, flags, observers.call?.pid ?? task.pid);
-  }
-  return 0;
-}
-
-function exportSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, dma_buf_export_sync_file);
-  const usage = dmaResvUsageRw(accessOf(data.flags));
-  const make = () => {
-    const fence = dmabuf.resv.getSingleton(usage) ?? dmaFenceGetStub(task.kernel);
-    const syncFile = syncFileCreate(task.kernel, fence);
-    fence.put();
-    return syncFile;
-  };
-  installSyncFile(task, make, (fd) => {
-    data.fd = fd;
-    copyToUser(task.mm, arg, data);
-  });
-  return 0;
-}
-
-function importSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, dma_buf_import_sync_file);
-  const usage = accessOf(data.flags) ? DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ;
-  const fence = syncFileGetFence(task, data.fd);
-  if (!fence) throw errno('EINVAL');
-  const { resv } = dmabuf;
-  const fences = [...dmaFenceUnwrap(fence)];
-  if (fences.length > 0) {
-    resv.lock();
-    resv.reserveFences(fences.length);
-    for (const each of fences) resv.addFence(each, usage);
-    resv.unlock();
-  }
-  fence.put();
-  return 0;
 }
