@@ -51,11 +51,11 @@ static const struct {
     ROW(getsockopt) ROW(setsockopt) ROW(getsockname) ROW(getpeername) ROW(shutdown)
     /* memory */
     ROW(mmap) ROW(munmap) ROW(mremap) ROW(mprotect) ROW(pkey_mprotect) ROW(madvise) ROW(msync)
-    ROW(mincore) ROW(mlock) ROW(mlock2) ROW(munlock) ROW(remap_file_pages) ROW(brk)
+    ROW(mincore) ROW(mlock) ROW(mlock2) ROW(mlockall) ROW(munlock) ROW(remap_file_pages) ROW(brk)
     /* processes */
     ROW(clone) ROW(clone3) ROW(unshare) ROW(setns) ROW(exit) ROW(exit_group) ROW(kill) ROW(tgkill)
-    ROW(tkill) ROW(getpid) ROW(gettid) ROW(getppid) ROW(getuid) ROW(geteuid) ROW(sched_yield)
-    ROW(prctl) ROW(ptrace) ROW(seccomp) ROW(rt_sigaction) ROW(rt_sigprocmask) ROW(rt_sigreturn)
+    ROW(tkill) ROW(rt_sigqueueinfo) ROW(rt_tgsigqueueinfo) ROW(pidfd_send_signal) ROW(getpid)
+    ROW(gettid) ROW(getppid) ROW(getuid) ROW(geteuid) ROW(sched_yield) ROW(prctl) ROW(ptrace) ROW(seccomp) ROW(rt_sigaction) ROW(rt_sigprocmask) ROW(rt_sigreturn)
     ROW(restart_syscall) ROW(setrlimit) ROW(prlimit64) ROW(uname)
 #ifdef __x86_64__
     /* older forms that arm64 does not have */

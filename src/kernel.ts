@@ -145,14 +145,14 @@ export class Kernel extends KernelCore {
     const { exact = false, strings, ...spawnOptions } = options;
     this.#supervisor ??= new Supervisor(this);
     const strictCoherency = this.coherency === 'strict';
-    const filter = {
+    const needs = {
       exact: exact || (faultsOf(this)?.hitsAny(EXACT_CALLS) ?? false),
       strictCoherency,
       transfers: this.#readable,
       ioctlTypes: this.#ioctlTypes,
       watchProcesses: this.observers.watchProcesses,
     };
-    return spawn(this.#supervisor, command, args, spawnOptions, filter, strings);
+    return spawn(this.#supervisor, command, args, spawnOptions, needs, strings);
   }
 
   /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */

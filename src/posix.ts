@@ -5,6 +5,7 @@
  */
 import * as fs from 'node:fs';
 import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
+import { POLLFD_SIZE } from './abi/constants.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
   type Argument,
@@ -121,7 +122,6 @@ export function poll(fds: PollFd[], timeout: number): number {
 }
 
 const EINTR = 4;
-const POLLFD_SIZE = 8;
 
 function packPollFds(fds: PollFd[]): Uint8Array {
   const view = new DataView(new ArrayBuffer(fds.length * POLLFD_SIZE));

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 0x1;
 /** The token of the inotify instance: no pipe has descriptor 0. */
 const INOTIFY = 0;

@@ -2,7 +2,7 @@
  * Which errnos a correct program has to be ready for, whatever it does right: resources run out, signals
  * interrupt. `--chaos` takes its faults from here.
  *
- * For ioctls they are the `errors` of the definition (ioctl/*.ts), for system calls the table below. Those that
+ * For ioctls they are the `errors` of the definition (ioctl/*.ts), for system calls those of abi/system_calls.ts. Those that
  * tell a program that it is wrong are never injected, also where a definition names them: a correct one does not see
  * them, and need not survive them.
  *
@@ -12,6 +12,7 @@
  * for those who are killed.
  */
 import type { IoctlDef } from '../../ioctl/index.js';
+import { systemCall } from '../abi/system_calls.js';
 import { type ErrnoName, isErrnoName } from '../errno.js';
 import type { File } from '../fs/file.js';
 
@@ -24,49 +25,6 @@ export const ERRORS_OF_WRONG_PROGRAMS: ReadonlySet<string> = new Set<ErrnoName>(
   'EINVAL',
   'ENOTTY',
 ]);
-
-const OPEN = ['EINTR', 'EMFILE', 'ENFILE', 'ENOMEM'] as const;
-const WAIT = ['EINTR', 'ENOMEM'] as const;
-const STAT = ['ENOMEM'] as const;
-const PATH = ['EIO', 'ENOMEM'] as const;
-const TRANSFER = ['EINTR', 'EIO'] as const;
-
-/** By the manual pages, section 2. What is not here does not fail when it is used correctly (lseek, fcntl). */
-const CALLS: Readonly<Record<string, readonly ErrnoName[]>> = {
-  open: OPEN,
-  openat: OPEN,
-  openat2: OPEN,
-  creat: OPEN,
-  mmap: ['EAGAIN', 'ENFILE', 'ENOMEM'],
-  poll: WAIT,
-  ppoll: WAIT,
-  select: WAIT,
-  pselect6: WAIT,
-  // EPOLL_CTL_ADD; the others need nothing that could run out.
-  epoll_ctl: ['ENOMEM', 'ENOSPC'],
-  stat: STAT,
-  lstat: STAT,
-  fstat: STAT,
-  newfstatat: STAT,
-  statx: STAT,
-  fstatfs: ['EINTR', 'EIO', 'ENOMEM'],
-  access: PATH,
-  faccessat: PATH,
-  faccessat2: PATH,
-  readlink: PATH,
-  readlinkat: PATH,
-  chdir: PATH,
-  read: TRANSFER,
-  readv: TRANSFER,
-  pread64: TRANSFER,
-  preadv: TRANSFER,
-  preadv2: TRANSFER,
-  write: TRANSFER,
-  writev: TRANSFER,
-  pwrite64: TRANSFER,
-  pwritev: TRANSFER,
-  pwritev2: TRANSFER,
-};
 
 /** What a call goes to. */
 export interface Aim {
@@ -88,9 +46,9 @@ export function nameOf({ call, ioctl }: Aim): string {
 export function errorsOf({ call, ioctl, file, infallible }: Aim): readonly ErrnoName[] {
   if (infallible) return [];
   if (call === 'ioctl') return ioctl?.errors?.filter(mayBefall) ?? [];
+  const { errors = [], transfer } = systemCall(call) ?? {};
   // A file that refuses to be read or written at all is not read by a correct program.
-  if (CALLS[call] === TRANSFER && !(file?.f_op.read || file?.f_op.write)) return [];
-  return CALLS[call] ?? [];
+  return transfer && !(file?.f_op.read || file?.f_op.write) ? [] : errors;
 }
 
 function mayBefall(name: string): name is ErrnoName {

@@ -1,5 +1,7 @@
 /** Faults in the calls of programs. */
-import { Errno, ErrnoError } from '../errno.js';
+import { EPOLL_CTL_ADD } from '../abi/constants.js';
+import { systemCall } from '../abi/system_calls.js';
+import { ErrnoError } from '../errno.js';
 import { Wait } from '../fs/wait_queue.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../supervisor/call.js';
 import type { Context } from '../supervisor/context.js';
@@ -7,20 +9,11 @@ import { type Aim, ioctlOf } from './contract.js';
 import type { Faults, Verdict } from './faults.js';
 import { targetOf } from './target.js';
 
-const EPOLL_CTL_ADD = 1;
 /** setTimeout() takes no more milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 const NO_SIGNAL = { signals: 2n ** 64n - 1n, address: 0 };
 /** Milliseconds within which a call that a signal interrupted is expected to come again. */
 const RESTART = 1000;
-
-const { ERESTARTNOHAND, ERESTARTSYS } = Errno;
-/** Calls that a signal may interrupt, and with what: poll(2) and its kin are never restarted. */
-const INTERRUPTED = new Map<string, number>([
-  ...['poll', 'ppoll', 'select', 'pselect6'].map((name) => [name, ERESTARTNOHAND] as const),
-  ...['ioctl', 'open', 'openat', 'openat2', 'creat'].map((name) => [name, ERESTARTSYS] as const),
-  ...['read', 'readv', 'write', 'writev'].map((name) => [name, ERESTARTSYS] as const),
-]);
 
 /** What is done to one call of a program, from its beginning to its end. */
 export class CallFault {
@@ -103,7 +96,7 @@ export class ProgramFaults {
   }
 
   #delay(call: Call, name: string, fault: CallFault, left: number): Wait {
-    const interrupted = INTERRUPTED.get(name);
+    const interrupted = systemCall(name)?.interrupted;
     if (interrupted === undefined) return sleep(left);
     const { tid } = call;
     return new Wait([], timeout(left), {

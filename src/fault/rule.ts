@@ -1,4 +1,5 @@
 /** What to inject, and into which calls: the syntax of `strace -e inject=`. */
+import { systemCall } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
 
 /**
@@ -40,8 +41,6 @@ export interface ParsedRule {
 
 /** Beyond these are those that only the kernel itself uses. */
 const MAX_ERRNO = 511;
-/** Answered and made in one step, by the machine: what they give cannot be held back. */
-const ANSWERED_AT_ONCE = ['open', 'openat', 'openat2', 'creat', 'mmap', 'chdir'];
 
 type Option = readonly [key: string, value: string];
 
@@ -62,7 +61,7 @@ export function parseRule(rule: FaultRule | string): ParsedRule {
   if (found.result === undefined && found.enter === undefined && found.exit === undefined) {
     fail('error=, retval=, delay= or delay_exit= is missing');
   }
-  const atOnce = names.find((name) => ANSWERED_AT_ONCE.includes(name));
+  const atOnce = names.find((name) => systemCall(name)?.atOnce);
   if (found.exit !== undefined && atOnce) {
     fail(`what ${atOnce} gives cannot be held back: use delay=`);
   }

@@ -1,95 +1,30 @@
 /** Whether a call of a program goes to something of ours: faults are for those calls alone. */
+import { type Argument, at_flags } from '../abi/arguments.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, POLLFD_SIZE } from '../abi/constants.js';
+import { allSystemCalls, type SystemCall, systemCall } from '../abi/system_calls.js';
 import { isPathOnly } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
 import { isOursAlone } from '../fs/namei.js';
 import { Directory } from '../fs/tree.js';
 import type { Call } from '../supervisor/call.js';
 import type { Context } from '../supervisor/context.js';
-import { AT_FDCWD } from '../supervisor/paths/lookup.js';
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const POLLFD_SIZE = 8;
 /** More than any process may have open. */
 const MAX_FDS = 2 ** 20;
 
-/** Where a call has its path: the places of arguments. */
-interface PathCall {
-  path: number;
-  /** The descriptor of the directory that it is relative to. */
-  dirfd?: number;
-  /** Those that may say AT_SYMLINK_NOFOLLOW. */
-  flags?: number;
-  /** A link at the end is not followed. */
-  nofollow?: boolean;
+/** The places of a call's arguments of a kind. */
+function places({ args }: SystemCall, kind: Argument['kind']): number[] {
+  return [...args.keys()].filter((index) => args[index]?.kind === kind);
 }
 
-const AT: PathCall = { dirfd: 0, path: 1 };
-
-const PATH_CALLS: Readonly<Record<string, PathCall>> = {
-  open: { path: 0 },
-  openat: AT,
-  openat2: AT,
-  creat: { path: 0 },
-  stat: { path: 0 },
-  lstat: { path: 0, nofollow: true },
-  newfstatat: { ...AT, flags: 3 },
-  statx: { ...AT, flags: 2 },
-  access: { path: 0 },
-  faccessat: AT,
-  faccessat2: { ...AT, flags: 3 },
-  readlink: { path: 0, nofollow: true },
-  readlinkat: { ...AT, nofollow: true },
-  getxattr: { path: 0 },
-  lgetxattr: { path: 0, nofollow: true },
-  listxattr: { path: 0 },
-  llistxattr: { path: 0, nofollow: true },
-  truncate: { path: 0 },
-  chdir: { path: 0 },
-};
-
-/** The places of descriptors. */
-const FIRST = [0];
-const FD_CALLS: Readonly<Record<string, readonly number[]>> = {
-  ioctl: FIRST,
-  lseek: FIRST,
-  fcntl: FIRST,
-  fstat: FIRST,
-  fstatfs: FIRST,
-  getdents64: FIRST,
-  ftruncate: FIRST,
-  fallocate: FIRST,
-  fsync: FIRST,
-  fdatasync: FIRST,
-  sync_file_range: FIRST,
-  readahead: FIRST,
-  read: FIRST,
-  readv: FIRST,
-  pread64: FIRST,
-  preadv: FIRST,
-  preadv2: FIRST,
-  write: FIRST,
-  writev: FIRST,
-  pwrite64: FIRST,
-  pwritev: FIRST,
-  pwritev2: FIRST,
-  mmap: [4],
-  epoll_ctl: [2],
-  sendfile: [0, 1],
-  splice: [0, 2],
-  copy_file_range: [0, 2],
-};
-
-/** The descriptors that a call waits for. */
-const WAIT_CALLS: Readonly<Record<string, (call: Call) => number[]>> = {
-  poll: pollFds,
-  ppoll: pollFds,
-  select: selectFds,
-  pselect6: selectFds,
-};
+/** The kinds of arguments that name something. */
+const NAMING: readonly Argument['kind'][] = ['path', 'fd', 'pollfds', 'fd_set'];
 
 /** The system calls that faults can be injected into. */
 export const INJECTABLE: ReadonlySet<string> = new Set(
-  [PATH_CALLS, FD_CALLS, WAIT_CALLS].flatMap((calls) => Object.keys(calls)),
+  allSystemCalls
+    .filter(([, { args }]) => args.some(({ kind }) => NAMING.includes(kind)))
+    .map(([name]) => name),
 );
 
 /** Something of ours; the open file, if it is one. */
@@ -99,14 +34,24 @@ export interface Target {
 
 /** What a call goes to, if it is ours. EFAULT for arguments that cannot be read. */
 export function targetOf(call: Call, name: string, context: Context): Target | undefined {
-  const path = PATH_CALLS[name];
-  if (path) return pathTarget(call, path, context);
-  const fds = WAIT_CALLS[name]?.(call) ?? FD_CALLS[name]?.map((index) => call.int(index)) ?? [];
-  for (const fd of fds) {
+  const row = systemCall(name);
+  if (!row) return undefined;
+  if (places(row, 'path').length > 0) return pathTarget(call, row, context);
+  for (const fd of fdsOf(call, row)) {
     const target = fdTarget(call, fd, context);
     if (target) return target;
   }
   return undefined;
+}
+
+/** The descriptors that a call names. */
+function fdsOf(call: Call, row: SystemCall): number[] {
+  const [array] = places(row, 'pollfds');
+  if (array !== undefined) return pollFds(call, array);
+  const sets = places(row, 'fd_set');
+  return sets.length > 0
+    ? selectFds(call, sets)
+    : places(row, 'fd').map((index) => call.int(index));
 }
 
 function fdTarget(call: Call, fd: number, { shadows }: Context): Target | undefined {
@@ -116,14 +61,15 @@ function fdTarget(call: Call, fd: number, { shadows }: Context): Target | undefi
   return isShadow ? { file: undefined } : undefined;
 }
 
-function pathTarget(call: Call, where: PathCall, context: Context): Target | undefined {
+function pathTarget(call: Call, row: SystemCall, context: Context): Target | undefined {
   const { kernel, paths } = context;
-  const dirfd = where.dirfd === undefined ? AT_FDCWD : call.int(where.dirfd);
-  const path = paths.readPath(call.task, call.arg(where.path));
+  const [directory, argument] = [places(row, 'dirfd')[0], places(row, 'path')[0] as number];
+  const dirfd = directory === undefined ? AT_FDCWD : call.int(directory);
+  const path = paths.readPath(call.task, call.arg(argument));
   // What fstat(3) is made of: AT_EMPTY_PATH.
   if (path === '') return dirfd === AT_FDCWD ? undefined : fdTarget(call, dirfd, context);
-  const flags = where.flags === undefined ? 0 : call.int(where.flags);
-  const follow = !where.nofollow && !(flags & AT_SYMLINK_NOFOLLOW);
+  const flags = row.args.indexOf(at_flags);
+  const follow = !row.nofollow && !(flags >= 0 && call.int(flags) & AT_SYMLINK_NOFOLLOW);
   const found = paths.resolve(call.task, dirfd, path, follow);
   if (found?.kind === 'descriptor') {
     const file = kernel.files.at(found.pid, found.fd);
@@ -135,22 +81,22 @@ function pathTarget(call: Call, where: PathCall, context: Context): Target | und
   return machines ? undefined : { file: undefined };
 }
 
-function pollFds(call: Call): number[] {
-  const count = call.uint(1);
+function pollFds(call: Call, argument: number): number[] {
+  const count = call.uint(argument + 1);
   if (count > MAX_FDS) return [];
   const array = new Uint8Array(count * POLLFD_SIZE);
-  call.task.mm.read(call.arg(0), array);
+  call.task.mm.read(call.arg(argument), array);
   const view = new DataView(array.buffer);
   return Array.from({ length: count }, (_, i) => view.getInt32(i * POLLFD_SIZE, true));
 }
 
-/** Those in any of the three sets. */
-function selectFds(call: Call): number[] {
+/** Those in any of the sets. */
+function selectFds(call: Call, sets: readonly number[]): number[] {
   const count = Math.min(call.int(0), MAX_FDS);
   if (count <= 0) return [];
   const all = new Uint8Array(Math.ceil(count / 64) * 8);
   const set = new Uint8Array(all.length);
-  for (const index of [1, 2, 3]) {
+  for (const index of sets) {
     if (call.arg(index) === 0) continue;
     call.task.mm.read(call.arg(index), set);
     for (const [i, byte] of set.entries()) all[i] = (all[i] as number) | byte;

@@ -1,4 +1,5 @@
 import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { AT_FDCWD } from '../abi/constants.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
@@ -283,7 +284,6 @@ export function orNoMemory<T>(kernel: KernelCore, make: () => T): T {
   }
 }
 
-const AT_FDCWD = -100;
 const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 

@@ -1,10 +1,10 @@
 /** What stat(2) says of files and nodes of ours. */
+import { AT_FDCWD } from '../abi/constants.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { makedev } from './dev_t.js';
 import type { File } from './file.js';
 import { Directory, FileNode, GeneratedFile, type TreeNode } from './tree.js';
 
-const AT_FDCWD = -100;
 const BLOCK = 512;
 const PAGE = 4096;
 

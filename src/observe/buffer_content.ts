@@ -1,6 +1,7 @@
 /** The bytes of a buffer as programs have them, also where the kernel itself has no descriptor of it. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { PROT_READ } from '../../ioctl/index.js';
+import { AT_FDCWD } from '../abi/constants.js';
 import type { MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import { areasOf, type Inode } from '../host/pages.js';
@@ -8,7 +9,6 @@ import { livingThread } from '../host/threads.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { descriptorsOf } from './holdings.js';
 
-const AT_FDCWD = -100;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** A part of a buffer, and where it is in a memory. Bytes. */

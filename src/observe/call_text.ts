@@ -3,32 +3,22 @@ import {
   _IOC_READ,
   _IOC_SIZE,
   type CType,
-  choice,
-  type FlagTable,
   findIoctl,
-  flags,
   formatArg,
   formatChanges,
   formatFlags,
   formatRequest,
   type IoctlArg,
   type IoctlDef,
-  MAP_FLAGS,
-  OPEN_FLAGS,
-  PROT_FLAGS,
 } from '../../ioctl/index.js';
+import { type Argument, int } from '../abi/arguments.js';
+import { AT_FDCWD } from '../abi/constants.js';
+import { systemCall } from '../abi/system_calls.js';
 import { Errno, errnoName } from '../errno.js';
 import { strndupUser } from '../mm/uaccess.js';
 import type { Task } from '../task.js';
 
-const AT_FDCWD = -100;
 const PATH_MAX = 4096;
-
-const ACCESS_MODES = [...choice(7, { F_OK: 0 }), ...flags({ R_OK: 4, W_OK: 2, X_OK: 1 })];
-const AT_FLAGS = flags({ AT_SYMLINK_NOFOLLOW: 0x100, AT_EACCESS: 0x200, AT_EMPTY_PATH: 0x1000 });
-const WHENCES = ['SEEK_SET', 'SEEK_CUR', 'SEEK_END', 'SEEK_DATA', 'SEEK_HOLE'];
-const EPOLL_OPS = ['0', 'EPOLL_CTL_ADD', 'EPOLL_CTL_DEL', 'EPOLL_CTL_MOD'];
-const FCNTL_COMMANDS: Record<number, string> = { 1033: 'F_ADD_SEALS', 1034: 'F_GET_SEALS' };
 
 /** What a system call is given: by a program, or by this process through `kernel.sys`. */
 export interface CallArguments {
@@ -44,65 +34,38 @@ export interface CallArguments {
 }
 
 /** The text of an argument, given its place. */
-type Show = (call: CallArguments, index: number) => string;
+function show(call: CallArguments, { kind, table = [], names = {} }: Argument, i: number): string {
+  switch (kind) {
+    case 'path':
+    case 'string':
+      return text(call, i);
+    case 'dirfd':
+      return call.int(i) === AT_FDCWD ? 'AT_FDCWD' : String(call.int(i));
+    case 'flags':
+      return formatFlags(call.uint(i), table);
+    case 'one of':
+      return names[call.int(i)] ?? String(call.int(i));
+    case 'long':
+      return String(call.signed(i));
+    case 'int':
+    case 'fd':
+      return String(call.int(i));
+    case 'offset':
+      return call.arg(i) === 0 ? '0' : hex(call.arg(i));
+    case 'address':
+    case 'pollfds':
+    case 'fd_set':
+      return hex(call.arg(i));
+  }
+}
 
-const int: Show = (call, i) => String(call.int(i));
-const long: Show = (call, i) => String(call.signed(i));
-const address: Show = (call, i) => hex(call.arg(i));
-const offset: Show = (call, i) => (call.arg(i) === 0 ? '0' : address(call, i));
-const dirfd: Show = (call, i) => (call.int(i) === AT_FDCWD ? 'AT_FDCWD' : int(call, i));
-const path: Show = (call, i) => {
+function text(call: CallArguments, i: number): string {
   try {
     return JSON.stringify(call.path?.(i) ?? strndupUser(call.task.mm, call.arg(i), PATH_MAX));
   } catch {
-    return address(call, i);
+    return hex(call.arg(i));
   }
-};
-const oneOf =
-  (names: readonly string[] | Record<number, string>): Show =>
-  (call, i) =>
-    (names as Record<number, string>)[call.int(i)] ?? int(call, i);
-const flagsOf =
-  (table: FlagTable): Show =>
-  (call, i) =>
-    formatFlags(call.uint(i), table);
-
-/** The arguments of each call, in order; a call that is not here shows its descriptor alone. */
-const signatures: Record<string, Show[]> = {
-  open: [path, flagsOf(OPEN_FLAGS)],
-  openat: [dirfd, path, flagsOf(OPEN_FLAGS)],
-  openat2: [dirfd, path, address, long],
-  creat: [path, address],
-  stat: [path, address],
-  lstat: [path, address],
-  fstat: [int, address],
-  newfstatat: [dirfd, path, address, flagsOf(AT_FLAGS)],
-  statx: [dirfd, path, flagsOf(AT_FLAGS), address, address],
-  fstatfs: [int, address],
-  access: [path, flagsOf(ACCESS_MODES)],
-  faccessat: [dirfd, path, flagsOf(ACCESS_MODES)],
-  faccessat2: [dirfd, path, flagsOf(ACCESS_MODES), flagsOf(AT_FLAGS)],
-  readlink: [path, address, long],
-  readlinkat: [dirfd, path, address, long],
-  getxattr: [path, path],
-  lgetxattr: [path, path],
-  listxattr: [path],
-  llistxattr: [path],
-  getdents64: [int, address, long],
-  chdir: [path],
-  getcwd: [address, long],
-  lseek: [int, long, oneOf(WHENCES)],
-  ftruncate: [int, long],
-  fallocate: [int, int, long, long],
-  fcntl: [int, oneOf(FCNTL_COMMANDS), long],
-  mmap: [address, long, flagsOf(PROT_FLAGS), flagsOf(MAP_FLAGS), int, offset],
-  poll: [address, int, int],
-  ppoll: [address, int, address, address],
-  select: [int, address, address, address, address],
-  pselect6: [int, address, address, address, address, address],
-  epoll_ctl: [int, oneOf(EPOLL_OPS), int, address],
-  munmap: [address, long],
-};
+}
 
 /** A call as text. It is made when the call comes: what the arguments point at is read then. */
 export class CallText {
@@ -114,7 +77,7 @@ export class CallText {
     this.#name = name;
     this.#ioctl = name === 'ioctl' ? new IoctlText(call) : undefined;
     this.#shown =
-      this.#ioctl?.before ?? (signatures[name] ?? [int]).map((show, i) => show(call, i));
+      this.#ioctl?.before ?? (systemCall(name)?.args ?? [int]).map((arg, i) => show(call, arg, i));
   }
 
   /** Without the result: `ioctl(3, DMA_HEAP_IOCTL_ALLOC, {len=8192, …})`. */
@@ -164,7 +127,7 @@ class IoctlText {
     // What the kernel is to fill says nothing yet.
     if (type && copy !== _IOC_READ) this.#in = this.#read(call, type);
     this.before = [
-      int(call, 0),
+      String(call.int(0)),
       name ?? formatRequest(request, ioctls),
       type && this.#in ? formatArg(type, this.#in) : hex(call.arg(2)),
     ];

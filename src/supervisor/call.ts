@@ -1,11 +1,11 @@
 /** A system call that a program waits in, and the ways to answer it. */
 
+import { INJECTED_FAILURE } from '../abi/system_calls.js';
 import { Errno, orThrow } from '../errno.js';
 import type { CallFault } from '../fault/program_calls.js';
 import type { Wait } from '../fs/wait_queue.js';
 import { native } from '../native.js';
 import type { ObservedCall } from '../observe/observer.js';
-import { INJECTED_FAILURE } from './filter.js';
 import type { RemoteTask } from './task.js';
 
 /** Let the machine's kernel make the call as it stands. */

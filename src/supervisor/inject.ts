@@ -1,8 +1,8 @@
+import { REDIRECTED } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
 import { type InjectedCall, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
-import { REDIRECTED } from './filter.js';
 import { readStatus } from './task.js';
 
 /**

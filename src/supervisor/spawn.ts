@@ -1,7 +1,9 @@
 /** Starting programs under the supervisor. */
 import { type ChildProcess, type SpawnOptions, spawn as spawnProcess } from 'node:child_process';
+import type { Needs } from '../abi/system_calls.js';
+import { Errno } from '../errno.js';
 import { check, launcher, native, SystemError } from '../native.js';
-import { buildFilter, type FilterOptions } from './filter.js';
+import { buildFilter } from './filter.js';
 import type { Supervisor } from './supervisor.js';
 
 const SOCK_SEQPACKET = 5;
@@ -42,7 +44,7 @@ export function spawn(
   command: string,
   args: readonly string[],
   { shell, ...options }: SpawnOptions,
-  filter: FilterOptions,
+  needs: Needs,
   strings?: Uint8Array,
 ): ChildProcess {
   const program = shell
@@ -52,7 +54,7 @@ export function spawn(
   if (typeof pair === 'number') throw new SystemError(-pair, 'socketpair');
   const [ours, theirs] = pair;
   try {
-    sendProgram(ours, buildFilter(filter), strings);
+    sendProgram(ours, buildFilter(needs), strings);
     const stdio = stdioArray(options.stdio);
     const child = spawnProcess(launcher, [String(stdio.length), ...program], {
       ...options,
@@ -118,11 +120,9 @@ function receive(socket: number): Report {
   return report;
 }
 
-const EBUSY = 16;
-
 function unsupported({ step, errno }: Report): UnsupportedMachineError {
   const why =
-    errno === EBUSY
+    errno === Errno.EBUSY
       ? 'another supervisor serves this process already (is it under dmabuf-shim run?)'
       : 'this machine does not allow it';
   const { code } = new SystemError(errno, '');

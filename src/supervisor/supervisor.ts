@@ -1,5 +1,6 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
 import type { KernelCore, Waiter } from '../core.js';
 import { Errno, ErrnoError, orThrow } from '../errno.js';
 import { type Faults, faultsOf } from '../fault/faults.js';
@@ -11,23 +12,13 @@ import { type FdWatch, native } from '../native.js';
 import type { ObservedCall } from '../observe/observer.js';
 import { KERN_WARNING } from '../printk.js';
 import { ANSWERED, type Answer, Call, CONTINUE, type Handler, type Traced } from './call.js';
-import { fdCalls } from './calls/fd.js';
-import { mmapCalls } from './calls/mmap.js';
-import { pagesCalls } from './calls/pages.js';
-import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
 import { reportRefusal } from './inject.js';
-import { directoryCalls } from './paths/directory.js';
 import { PathLookup } from './paths/lookup.js';
-import { openCalls } from './paths/open.js';
 import { ShadowDirectories } from './paths/shadow.js';
-import { statCalls } from './paths/stat.js';
-import { epollCalls } from './poll/epoll.js';
-import { pollCalls } from './poll/poll.js';
+import { handlersOf } from './syscalls.js';
 import { pendingSignal, TaskCache } from './task.js';
 
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 0x1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 /** struct seccomp_notif; a later kernel's may be longer (SECCOMP_GET_NOTIF_SIZES). */
@@ -89,18 +80,7 @@ export class Supervisor {
     const paths = new PathLookup(kernel, this.#shadows);
     const context: Context = { kernel, paths, shadows: this.#shadows };
     this.#faults = new ProgramFaults(context);
-    const handlers = {
-      ...fdCalls,
-      ...transferCalls,
-      ...mmapCalls,
-      ...pagesCalls,
-      ...openCalls(context),
-      ...statCalls(context),
-      ...directoryCalls(context),
-      ...epollCalls,
-      ...pollCalls,
-    };
-    for (const [name, handler] of Object.entries(handlers)) {
+    for (const [name, handler] of Object.entries(handlersOf(context))) {
       const nr = native.SYS[name];
       if (nr === undefined) continue;
       this.#handlers[nr] = handler;

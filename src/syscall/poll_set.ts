@@ -1,13 +1,12 @@
 /** What poll(2) and select(2) wait for when files of ours are among it that may not be ready. */
 import { POLLERR, POLLHUP } from '../../ioctl/index.js';
+import { EPOLL_CTL_ADD, POLLFD_SIZE } from '../abi/constants.js';
 import type { File } from '../fs/file.js';
 import type { Wakeable } from '../fs/wait_queue.js';
 import { type FdWatch, native } from '../native.js';
 import type { Task } from '../task.js';
 import type { PollFd } from './posix.js';
 
-const POLLFD_SIZE = 8;
-const EPOLL_CTL_ADD = 1;
 /** A number that is no descriptor anywhere. */
 const CLOSED = 2 ** 30;
 

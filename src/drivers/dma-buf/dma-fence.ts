@@ -4,7 +4,7 @@
  */
 
 import type { KernelCore } from '../../core.js';
-import { errno } from '../../errno.js';
+import { Errno, errno } from '../../errno.js';
 import { onWake, Wait, type Wakeable } from '../../fs/wait_queue.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { PerKernel } from '../../per_kernel.js';
@@ -92,7 +92,7 @@ export class DmaFence implements Wakeable {
     if (--this.#references > 0) return;
     if (!this.#signaled && this.#callbacks.size > 0) {
       this.kernel.printk(KERN_ERR, `Fence ${describeFence(this)} released with pending signals!`);
-      this.error = -35; // EDEADLK, as in Linux
+      this.error = -Errno.EDEADLK;
       dmaFenceSignal(this);
     }
     const { observers } = this.kernel;

@@ -11,6 +11,14 @@ import {
   O_RDONLY,
   s32,
 } from '../../../ioctl/index.js';
+import {
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_GETFL,
+  F_NOTIFY,
+  F_SETFL,
+  F_SETLEASE,
+} from '../../abi/constants.js';
 import { Errno, errno } from '../../errno.js';
 import { isPathOnly } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
@@ -68,14 +76,6 @@ const lseek: Handler = (call) => {
   return vfsLlseek(file, call.signed(1), call.int(2));
 };
 
-/** <fcntl.h> */
-const F_GETFL = 3;
-const F_SETFL = 4;
-const F_SETLEASE = 1024;
-const F_NOTIFY = 1026;
-const F_ADD_SEALS = 1033;
-const F_GET_SEALS = 1034;
-
 const fcntl: Handler = (call) => {
   const command = call.int(1);
   // A program that seals what was just under a buffer is to find that the buffer has gone.
@@ -98,4 +98,4 @@ const fcntl: Handler = (call) => {
   }
 };
 
-export const fdCalls: Record<string, Handler> = { ioctl, lseek, fcntl };
+export const fdCalls = { ioctl, lseek, fcntl } satisfies Record<string, Handler>;

@@ -13,6 +13,7 @@ import {
   O_RDWR,
   PROT_NONE,
 } from '../../../ioctl/index.js';
+import { INJECTED_MMAP } from '../../abi/system_calls.js';
 import type { MappableMemory } from '../../backing/shmem.js';
 import type { File, MemoryPiece } from '../../fs/file.js';
 import { cacheOf } from '../../mm/cache/cache.js';
@@ -20,7 +21,6 @@ import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { INJECTED_MMAP } from '../filter.js';
 import { injectOrRefuse } from '../inject.js';
 import { fileOf } from './fd.js';
 
@@ -119,4 +119,4 @@ function mappingCalls(
   return calls;
 }
 
-export const mmapCalls: Record<string, Handler> = { mmap };
+export const mmapCalls = { mmap } satisfies Record<string, Handler>;

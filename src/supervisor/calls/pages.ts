@@ -76,7 +76,7 @@ const populating = (call: Call): typeof CONTINUE => {
   return CONTINUE;
 };
 
-export const pagesCalls: Record<string, Handler> = {
+export const pagesCalls = {
   munmap,
   madvise,
   exit,
@@ -89,4 +89,4 @@ export const pagesCalls: Record<string, Handler> = {
   mlock: populating,
   mlock2: populating,
   mlockall: populating,
-};
+} satisfies Record<string, Handler>;

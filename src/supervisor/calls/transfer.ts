@@ -112,7 +112,7 @@ const refuse =
   (call) =>
     fileOf(call) ? -Errno[code] : CONTINUE;
 
-export const transferCalls: Record<string, Handler> = {
+export const transferCalls = {
   read: transfer('read', oneSegment),
   readv: transfer('read', iovec),
   write: transfer('write', oneSegment),
@@ -132,4 +132,4 @@ export const transferCalls: Record<string, Handler> = {
   fdatasync: refuse('EINVAL'),
   sync_file_range: refuse('ESPIPE'),
   readahead: refuse('EINVAL'),
-};
+} satisfies Record<string, Handler>;

@@ -1,5 +1,6 @@
 /** Directories: listings of those that this kernel adds to, and working directories in its own. */
 import { O_DIRECTORY } from '../../../ioctl/index.js';
+import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import { find, isOursAlone } from '../../fs/namei.js';
 import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
@@ -8,7 +9,6 @@ import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { injectOrRefuse, redirect } from '../inject.js';
 import { stat } from '../task.js';
-import { AT_FDCWD } from './lookup.js';
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
@@ -21,7 +21,7 @@ interface Entry {
   name: Uint8Array;
 }
 
-export function directoryCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
+export function directoryCalls({ paths, shadows, kernel }: Context) {
   /**
    * The machine's entries and ours. The position of the open directory counts entries, so that
    * rewinddir, telldir and seekdir, which only set it, work on it as it is.
@@ -89,7 +89,7 @@ export function directoryCalls({ paths, shadows, kernel }: Context): Record<stri
     return bytes.length;
   }
 
-  return { getdents64, chdir, getcwd };
+  return { getdents64, chdir, getcwd } satisfies Record<string, Handler>;
 }
 
 const machines = new Float64Array(STAT_FIELDS);

@@ -1,5 +1,6 @@
 /** From the path in a program's call to what it names. */
 
+import { AT_FDCWD } from '../../abi/constants.js';
 import type { KernelCore } from '../../core.js';
 import { ErrnoError } from '../../errno.js';
 import {
@@ -19,7 +20,6 @@ import type { Call } from '../call.js';
 import type { RemoteTask } from '../task.js';
 import type { ShadowDirectories } from './shadow.js';
 
-export const AT_FDCWD = -100;
 const PATH_MAX = 4096;
 
 /** Where our own nodes, and descriptors of ours, are found by name. */

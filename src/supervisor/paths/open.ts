@@ -15,6 +15,7 @@ import {
   u64,
   type View,
 } from '../../../ioctl/index.js';
+import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
 import { openFileNode, pathFile } from '../../fs/char_dev.js';
 import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
@@ -25,7 +26,6 @@ import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../cal
 import type { Context } from '../context.js';
 import { fdinfo } from '../fdinfo.js';
 import { redirect } from '../inject.js';
-import { AT_FDCWD } from './lookup.js';
 
 const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
 
@@ -35,7 +35,7 @@ const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_DIRECTORY | O_NO
 /** What counts beside O_PATH. */
 const PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-export function openCalls({ paths, shadows, kernel }: Context): Record<string, Handler> {
+export function openCalls({ paths, shadows, kernel }: Context) {
   function open(call: Call, dirfd: number, argument: number, asked: number): Answer {
     const flags = asked & O_PATH ? asked & PATH_FLAGS : asked;
     const follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
@@ -136,7 +136,7 @@ export function openCalls({ paths, shadows, kernel }: Context): Record<string, H
       if (how.mode !== 0n && !(flags & O_CREAT)) return CONTINUE;
       return open(call, call.int(0), 1, flags);
     },
-  };
+  } satisfies Record<string, Handler>;
 }
 
 /** The struct of openat2(2), unless there is anything in it that the machine refuses, or knows and we do not. */

@@ -1,4 +1,5 @@
 /** stat(2), access(2), readlink(2) and their kin. */
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
 import { mayAccess, statFile, statNode } from '../../fs/stat.js';
@@ -9,10 +10,7 @@ import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect } from '../inject.js';
 import { stat } from '../task.js';
-import { AT_FDCWD } from './lookup.js';
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
 /** <linux/magic.h> */
 const TMPFS_MAGIC = 0x01021994;
 const SYSFS_MAGIC = 0x62656572;
@@ -23,7 +21,7 @@ type FoundOurs = Exclude<Found, FoundMachine>;
 
 type Pack = (fields: Float64Array) => Uint8Array;
 
-export function statCalls({ paths, kernel, shadows }: Context): Record<string, Handler> {
+export function statCalls({ paths, kernel, shadows }: Context) {
   function statPath(
     call: Call,
     dirfd: number,
@@ -164,5 +162,5 @@ export function statCalls({ paths, kernel, shadows }: Context): Record<string, H
     lgetxattr: noAttributes(false, -Errno.ENODATA),
     listxattr: noAttributes(true, 0),
     llistxattr: noAttributes(false, 0),
-  };
+  } satisfies Record<string, Handler>;
 }

@@ -1,5 +1,6 @@
 /** epoll_ctl(2) with buffers of ours. */
 
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../../abi/constants.js';
 import { Pipe } from '../../backing/pipe.js';
 import { Errno } from '../../errno.js';
 import type { EpollCompanion, File } from '../../fs/file.js';
@@ -8,8 +9,6 @@ import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf } from '../calls/fd.js';
 import { Companion } from './companion.js';
 
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
 const EPOLLNORM_AND_BAND = 0x3c0;
 const EPOLLRDHUP = 0x2000;
 /** struct epoll_event is packed on x86-64 alone. */
@@ -60,4 +59,4 @@ function companionOf(file: File, fd: number): EpollCompanion {
   return companion;
 }
 
-export const epollCalls: Record<string, Handler> = { epoll_ctl };
+export const epollCalls = { epoll_ctl } satisfies Record<string, Handler>;

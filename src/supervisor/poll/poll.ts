@@ -13,6 +13,7 @@ import {
   struct,
   u64,
 } from '../../../ioctl/index.js';
+import { POLLFD_SIZE } from '../../abi/constants.js';
 import { Errno, errno } from '../../errno.js';
 import { type SignalMask, Wait } from '../../fs/wait_queue.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
@@ -20,7 +21,6 @@ import { oursAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { readLimit, readStatus } from '../task.js';
 
-const POLLFD_SIZE = 8;
 /** There is room for so many in the table of every process. */
 const FEW_FDS = 64;
 
@@ -204,7 +204,7 @@ const ifBusy =
   (call) =>
     call.task.kernel.anyBusy() ? handler(call) : CONTINUE;
 
-export const pollCalls: Record<string, Handler> = {
+export const pollCalls = {
   poll: ifAny((call) => {
     const timeout = call.int(2);
     return pollFds(call, timeout < 0 ? undefined : timeout);
@@ -225,4 +225,4 @@ export const pollCalls: Record<string, Handler> = {
     const sigmask = readSigmask(call, Number(mask.ss), Number(mask.ss_len));
     return selectFds(call, timeout, NANOSECONDS, sigmask);
   }),
-};
+} satisfies Record<string, Handler>;

@@ -1,0 +1,25 @@
+/** What system calls are given by number, where it is no part of an ioctl or an open(2). Values are those of Linux's UAPI headers. */
+
+/** <linux/fcntl.h> */
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EMPTY_PATH = 0x1000;
+
+/** <linux/eventpoll.h> */
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
+
+/** struct pollfd: s32 fd, s16 events, s16 revents. */
+export const POLLFD_SIZE = 8;
+
+/** <linux/fcntl.h>, <asm-generic/fcntl.h> */
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+export const F_SETLEASE = 1024;
+export const F_NOTIFY = 1026;
+export const F_ADD_SEALS = 1033;
+export const F_GET_SEALS = 1034;
+
+/** <linux/sched.h> */
+export const CLONE_THREAD = 0x10000;

@@ -1,0 +1,262 @@
+/**
+ * The system calls of programs that may come to the supervisor, one row each. The filter lets through what is not
+ * here, `--trace` shows the arguments, faults find what a call goes to by them, and each row has its handler in
+ * supervisor/syscalls.ts. Filters compare in the order of the rows.
+ */
+import { MAP_ANONYMOUS, MAP_DENYWRITE } from '../../ioctl/index.js';
+import { Errno, type ErrnoName } from '../errno.js';
+import * as arg from './arguments.js';
+import {
+  ALU_AND_K,
+  ALU_OR_K,
+  allow,
+  argHigh,
+  argLow,
+  fail,
+  type Instruction,
+  JEQ_K,
+  LD_W_ABS,
+  notify,
+  RET_A,
+  SECCOMP_RET_ERRNO,
+  when,
+  whenSet,
+} from './bpf.js';
+import {
+  CLONE_THREAD,
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_GETFL,
+  F_NOTIFY,
+  F_SETFL,
+  F_SETLEASE,
+} from './constants.js';
+
+const { ERESTARTNOHAND, ERESTARTSYS } = Errno;
+
+/** What programs' calls have to be looked at for. */
+export interface Needs {
+  /** Everything that is answered otherwise than the machine's kernel does, also where that costs much. */
+  exact: boolean;
+  /** There is something to be read or written whose driver does that. */
+  transfers: boolean;
+  /** Types of ioctls, one character each, that devices of one's own have. */
+  ioctlTypes: ReadonlySet<string>;
+  /** The search for stale reads: it has to know which pages a program has in its page table. */
+  strictCoherency: boolean;
+  /** Somebody wants to know what processes have when they fork, and when they end. */
+  watchProcesses: boolean;
+}
+
+export interface SystemCall {
+  readonly args: readonly arg.Argument[];
+  /** Whether it is looked at; always, if nothing is said. */
+  readonly needed?: (needs: Needs) => boolean;
+  /** Which calls of the name, in the filter's words; all, if nothing is said. */
+  readonly filter?: (needs: Needs) => readonly Instruction[];
+  /** A link at the end of its path is not followed, whatever its flags say. */
+  readonly nofollow?: boolean;
+  /** What may befall a correct program that makes it, by the manual pages, section 2. */
+  readonly errors?: readonly ErrnoName[];
+  /** It reads or writes: a correct program has no file for that which can do neither. */
+  readonly transfer?: boolean;
+  /** What it ends with when a signal comes; a call without it is not interrupted. */
+  readonly interrupted?: number;
+  /** It is answered and made in one step, by the machine: what it gives cannot be held back. */
+  readonly atOnce?: boolean;
+}
+
+const exact = (needs: Needs) => needs.exact;
+const transfers = (needs: Needs) => needs.exact || needs.transfers;
+const strict = (needs: Needs) => needs.strictCoherency;
+const processes = (needs: Needs) => needs.watchProcesses;
+const strictOrProcesses = (needs: Needs) => needs.strictCoherency || needs.watchProcesses;
+
+/**
+ * The sixth argument, which has no meaning to them, of the calls that a thread makes with another path than its own,
+ * and of those that go with them: they are let through.
+ */
+export const REDIRECTED = { high: 0xdb0d, low: 0xdb0d0001 };
+
+/** Asks us, unless it is a call that we have the program make. */
+const unlessOurs = (): readonly Instruction[] => [
+  [LD_W_ABS, 0, 0, argHigh(5)],
+  [JEQ_K, 0, 3, REDIRECTED.high],
+  [LD_W_ABS, 0, 0, argLow(5)],
+  [JEQ_K, 0, 1, REDIRECTED.low],
+  allow,
+  notify,
+];
+
+/** <asm/ioctls.h> */
+const FIONREAD = 0x541b;
+const TTY_TYPE = 0x5400;
+const SOCKET_TYPE = 0x8900;
+
+/** A request's type is its second byte. Terminals' and sockets' own are common, and seldom ours. */
+const ioctls = ({ exact, ioctlTypes }: Needs): Instruction[] =>
+  exact
+    ? [notify]
+    : [
+        ...when(argLow(1), FIONREAD, notify),
+        [LD_W_ABS, 0, 0, argLow(1)],
+        [ALU_AND_K, 0, 0, 0xff00],
+        ...[TTY_TYPE, SOCKET_TYPE]
+          .filter((type) => !ioctlTypes.has(String.fromCharCode(type >> 8)))
+          .flatMap((type): Instruction[] => [[JEQ_K, 0, 1, type], allow]),
+        notify,
+      ];
+
+/**
+ * In the upper half of mmap's flags, where the kernel looks at nothing: our own injected calls carry
+ * it and are let through.
+ */
+export const INJECTED_MMAP = 0xdb0f;
+/** In the same place: the call fails with the errno that its first argument says, and does nothing. */
+export const INJECTED_FAILURE = 0xdb0e;
+const MAX_ERRNO = 0xfff;
+
+/** Mappings of files, but for those of the dynamic loader, which marks them with MAP_DENYWRITE. */
+const fileMappings = (): Instruction[] => [
+  [LD_W_ABS, 0, 0, argHigh(3)],
+  [JEQ_K, 0, 4, INJECTED_FAILURE],
+  [LD_W_ABS, 0, 0, argLow(0)],
+  [ALU_AND_K, 0, 0, MAX_ERRNO],
+  [ALU_OR_K, 0, 0, SECCOMP_RET_ERRNO],
+  [RET_A, 0, 0, 0],
+  ...whenSet(argLow(3), MAP_ANONYMOUS | MAP_DENYWRITE, allow),
+  ...when(argHigh(3), INJECTED_MMAP, allow),
+  ...when(argLow(4), 0xffffffff, allow),
+  notify,
+];
+
+/** Those whose argument `index` is one of these. */
+const only = (index: number, values: readonly number[]): Instruction[] => [
+  ...values.flatMap((value) => when(argLow(index), value, notify)),
+  allow,
+];
+
+const fcntls = ({ exact }: Needs) =>
+  only(1, [F_ADD_SEALS, F_GET_SEALS, ...(exact ? [F_GETFL, F_SETFL, F_SETLEASE, F_NOTIFY] : [])]);
+
+/** Calls that wait for descriptors, as many as argument `index` says: of none, they only sleep. */
+const ofAny = (index: number) => (): Instruction[] => [...when(argLow(index), 0, allow), notify];
+
+/** <asm-generic/mman-common.h>: pages are dropped, or mapped without having been accessed. */
+const PAGE_ADVICE = [4, 9, 21, 22, 23];
+
+/** Those that make a process. */
+const forks = (): Instruction[] => [...whenSet(argLow(0), CLONE_THREAD, allow), notify];
+
+const OPEN = ['EINTR', 'EMFILE', 'ENFILE', 'ENOMEM'] as const;
+const WAIT = ['EINTR', 'ENOMEM'] as const;
+const STAT = ['ENOMEM'] as const;
+const PATH = ['EIO', 'ENOMEM'] as const;
+const TRANSFER = ['EINTR', 'EIO'] as const;
+
+const path = { filter: unlessOurs };
+const opening = { ...path, errors: OPEN, interrupted: ERESTARTSYS, atOnce: true };
+const stating = { ...path, errors: STAT };
+const looking = { ...path, errors: PATH };
+/** What ordinary programs do all the time. */
+const transfer = { needed: transfers, errors: TRANSFER, transfer: true };
+const waiting = { ...transfer, interrupted: ERESTARTSYS };
+const polling = { errors: WAIT, interrupted: ERESTARTNOHAND };
+
+const { address, at_flags, dirfd, fd, fd_set, int, long } = arg;
+
+export const systemCalls = {
+  ioctl: { args: [fd, int, address], filter: ioctls, interrupted: ERESTARTSYS },
+  mmap: {
+    args: [address, long, arg.prot, arg.map_flags, fd, arg.offset],
+    filter: fileMappings,
+    errors: ['EAGAIN', 'ENFILE', 'ENOMEM'],
+    atOnce: true,
+  },
+  fcntl: { args: [fd, arg.fcntl_command, long], filter: fcntls },
+
+  open: { args: [arg.path, arg.open_flags], ...opening },
+  openat: { args: [dirfd, arg.path, arg.open_flags], ...opening },
+  openat2: { args: [dirfd, arg.path, address, long], ...opening },
+  creat: { args: [arg.path, address], ...opening },
+  stat: { args: [arg.path, address], ...stating },
+  lstat: { args: [arg.path, address], nofollow: true, ...stating },
+  newfstatat: { args: [dirfd, arg.path, address, at_flags], ...stating },
+  statx: { args: [dirfd, arg.path, at_flags, address, address], ...stating },
+  access: { args: [arg.path, arg.access_mode], ...looking },
+  faccessat: { args: [dirfd, arg.path, arg.access_mode], ...looking },
+  faccessat2: { args: [dirfd, arg.path, arg.access_mode, at_flags], ...looking },
+  readlink: { args: [arg.path, address, long], nofollow: true, ...looking },
+  readlinkat: { args: [dirfd, arg.path, address, long], nofollow: true, ...looking },
+  chdir: { args: [arg.path], atOnce: true, ...looking },
+  truncate: { args: [arg.path, long], ...path },
+  getxattr: { args: [arg.path, arg.string, address, long], ...path },
+  lgetxattr: { args: [arg.path, arg.string, address, long], nofollow: true, ...path },
+  listxattr: { args: [arg.path, address, long], ...path },
+  llistxattr: { args: [arg.path, address, long], nofollow: true, ...path },
+
+  fstat: { args: [fd, address], errors: STAT },
+  fstatfs: { args: [fd, address], errors: ['EINTR', 'EIO', 'ENOMEM'] },
+  getdents64: { args: [fd, address, long] },
+  getcwd: { args: [address, long] },
+  lseek: { args: [fd, long, arg.whence] },
+  ftruncate: { args: [fd, long] },
+  fallocate: { args: [fd, int, long, long] },
+  fsync: { args: [fd] },
+  fdatasync: { args: [fd] },
+  // EPOLL_CTL_ADD; the others need nothing that could run out.
+  epoll_ctl: { args: [int, arg.epoll_op, fd, address], errors: ['ENOMEM', 'ENOSPC'] },
+
+  read: { args: [fd, address, long], ...waiting },
+  write: { args: [fd, address, long], ...waiting },
+  readv: { args: [fd, address, int], ...waiting },
+  writev: { args: [fd, address, int], ...waiting },
+  pread64: { args: [fd, address, long, long], ...transfer },
+  pwrite64: { args: [fd, address, long, long], ...transfer },
+  preadv: { args: [fd, address, int, long], ...transfer },
+  pwritev: { args: [fd, address, int, long], ...transfer },
+  preadv2: { args: [fd, address, int, long, long, int], ...transfer },
+  pwritev2: { args: [fd, address, int, long, long, int], ...transfer },
+  sendfile: { args: [fd, fd, address, long], needed: exact },
+  splice: { args: [fd, address, fd, address, long, int], needed: exact },
+  copy_file_range: { args: [fd, address, fd, address, long, int], needed: exact },
+  sync_file_range: { args: [fd, long, long, int], needed: exact },
+  readahead: { args: [fd, long, long], needed: exact },
+
+  poll: { args: [arg.pollfds, int, int], filter: ofAny(1), ...polling },
+  ppoll: { args: [arg.pollfds, int, address, address], filter: ofAny(1), ...polling },
+  select: { args: [int, fd_set, fd_set, fd_set, address], filter: ofAny(0), ...polling },
+  pselect6: { args: [int, fd_set, fd_set, fd_set, address, address], filter: ofAny(0), ...polling },
+
+  // The machine makes these; we want to know what there is before.
+  munmap: { args: [address, long], filter: unlessOurs, needed: strictOrProcesses },
+  mremap: { args: [address, long, long, int, address], needed: strict },
+  mlock: { args: [address, long], needed: strict },
+  mlock2: { args: [address, long, int], needed: strict },
+  mlockall: { args: [int], needed: strict },
+  madvise: { args: [address, long, int], filter: () => only(2, PAGE_ADVICE), needed: strict },
+  exit_group: { args: [int], needed: strictOrProcesses },
+  exit: { args: [int], needed: processes },
+  fork: { args: [], needed: processes },
+  vfork: { args: [], needed: processes },
+  clone: { args: [address, address], filter: forks, needed: processes },
+  // Its flags are in its memory.
+  clone3: { args: [address, long], needed: processes },
+
+  // It would go around us; programs then use the ordinary calls.
+  io_uring_setup: { args: [int, address], filter: () => [fail(Errno.ENOSYS)] },
+} as const satisfies Readonly<Record<string, SystemCall>>;
+
+/** The names of the rows. */
+export type SystemCallName = keyof typeof systemCalls;
+
+/** The row of a name, if it is one of them. */
+export function systemCall(name: string): SystemCall | undefined {
+  return Object.hasOwn(systemCalls, name) ? systemCalls[name as SystemCallName] : undefined;
+}
+
+/** The rows, in order. */
+export const allSystemCalls = Object.entries(systemCalls) as readonly [
+  SystemCallName,
+  SystemCall,
+][];
