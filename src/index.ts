@@ -78,6 +78,9 @@ export {
 } from './fs/file.js';
 export { HandleTable } from './fs/handle_table.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
+export * from './host/capability.js';
+export type { Credentials } from './host/credentials.js';
+export type { Process } from './host/threads.js';
 export { Kernel, type SpawnProgramOptions } from './kernel.js';
 export {
   type DeviceAttribute,

@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
 import { POLLFD_SIZE } from './abi/constants.js';
+import { linkOfDescriptor } from './host/descriptors.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
   type Argument,
@@ -142,7 +143,7 @@ function unpackRevents(array: Uint8Array, fds: PollFd[]): void {
 /** @see Posix.fenceSignaled */
 export async function fenceSignaled(fd: number): Promise<void> {
   // A sync_file becomes readable; a buffer is writable when nobody is at work on it any more.
-  const isBuffer = String(native.readlink(`/proc/self/fd/${fd}`)).startsWith('/dmabuf:');
+  const isBuffer = linkOfDescriptor(process.pid, fd)?.startsWith('/dmabuf:');
   await promises.poll([{ fd, events: isBuffer ? POLLOUT : POLLIN }], -1);
 }
 

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { KernelCore } from './core.js';
 import { Errno, ErrnoError } from './errno.js';
 import type { File } from './fs/file.js';
+import type { Credentials } from './host/credentials.js';
+import type { Process } from './host/threads.js';
 import type { UserMemory } from './mm/uaccess.js';
 
 /**
@@ -12,6 +13,12 @@ export interface Task {
   readonly kernel: KernelCore;
   /** Process id (the thread group's, as getpid(2) gives it). */
   readonly pid: number;
+  /** Its process, for whatever outlives the call: ids are used again. */
+  readonly process: Process;
+  /** Who it is, as of now. */
+  readonly credentials: Credentials;
+  /** capable(): whether it has a capability (`CAP_SYS_ADMIN`), as of now. */
+  capable(capability: number): boolean;
   /** The program's name, as ps(1) shows it: up to 15 bytes. */
   readonly comm: string;
   /** The memory that the addresses in its arguments are of. */
@@ -63,13 +70,4 @@ export function tellOrWithdraw(task: Task, given: readonly Given[], tell: () => 
 /** What a caller sees of an exception. */
 export function errnoOf(error: unknown): number {
   return error instanceof ErrnoError ? error.errno : Errno.EIO;
-}
-
-/** The name of a thread; empty if it is gone. */
-export function readComm(tid: number): string {
-  try {
-    return readFileSync(`/proc/${tid}/comm`, 'utf8').slice(0, -1);
-  } catch {
-    return '';
-  }
 }

@@ -116,6 +116,15 @@ describe('who may import whom', () => {
     expect(circles().filter((group) => group.length > 20)).toEqual([]);
   });
 
+  test('only host/ reads the machine’s /proc, and doctor, which looks at the machine', () => {
+    // namei.ts walks paths that programs name, and reads nothing.
+    const known = /^src\/(host\/|cli\/doctor|fs\/namei\.ts$)/;
+    const inString = /^(?!\s*(\*|\/\/|\/\*)).*['"`]\/proc(\/|['"`])/m;
+    const readers = sources.filter((name) => name.startsWith('src/') && inString.test(read(name)));
+    expect(readers.filter((name) => known.test(name))).not.toEqual([]);
+    expect(readers.filter((name) => !known.test(name))).toEqual([]);
+  });
+
   test('only native.ts loads the addon', () => {
     const loaders = sources.filter((name) => /\.node['"]/.test(read(name)));
     expect(loaders).toEqual(['src/native.ts']);

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
+import { inotifyWatches, pathOfOwn } from '../host/descriptors.js';
 import { native } from '../native.js';
 
 const EPOLLIN = 0x1;
@@ -69,7 +69,7 @@ export class ReleaseWatch {
   }
 
   #addWatch(fd: number, mask: number): number {
-    return orThrow(native.inotifyAddWatch(this.#inotify, `/proc/self/fd/${fd}`, mask));
+    return orThrow(native.inotifyAddWatch(this.#inotify, pathOfOwn(fd), mask));
   }
 
   /** Handles what has been reported so far. */
@@ -130,11 +130,7 @@ export class ReleaseWatch {
 
   /** Reports were lost (fs.inotify.max_queued_events): what is not watched any more has ended. */
   #recover(): void {
-    const fdinfo = readFileSync(`/proc/self/fdinfo/${this.#inotify}`, 'latin1');
-    const alive = new Set<number>();
-    for (const [, wd] of fdinfo.matchAll(/^inotify wd:([0-9a-f]+)/gm)) {
-      alive.add(Number.parseInt(wd as string, 16));
-    }
+    const alive = inotifyWatches(this.#inotify);
     for (const wd of [...this.#gone.keys()]) if (!alive.has(wd)) this.#end(wd);
     for (const wd of [...this.#closed.keys()]) this.#check(wd, 0);
   }

@@ -1,17 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { O_DIRECTORY } from '../../ioctl/index.js';
-import { major, minor } from '../fs/dev_t.js';
-import { livingThread } from '../host/threads.js';
-import { native, STAT_FIELDS, Stat } from '../native.js';
+import { descriptorsOfInode, type Inode } from '../host/descriptors.js';
+import { areasOf } from '../host/maps.js';
+import { processes } from '../host/threads.js';
 import type { Shmem } from './shmem.js';
-
-const stat = new Float64Array(STAT_FIELDS);
-
-/** What a descriptor or a mapping is of. */
-interface Inode {
-  dev: number;
-  ino: number;
-}
 
 /** Where this process has mapped memories for the kernel's own ends, beside {@link Shmem.mapping}. */
 export const kernelMappings = new Set<number>();
@@ -25,54 +15,14 @@ export const kernelMappings = new Set<number>();
 export function countUses(memory: Shmem): number {
   let uses = 0;
   for (const { pid, tid } of processes()) {
-    const descriptors = descriptorsOf(tid, memory);
-    const areas = areasOf(tid, memory);
+    const descriptors = descriptorsOfInode(tid, memory);
+    const areas = areasOf(tid, memory) ?? [];
     uses += descriptors.length + areas.length;
     if (pid !== process.pid) continue;
     if (descriptors.includes(memory.fd)) uses--;
-    uses -= areas.filter((at) => kernelMappings.has(at)).length;
+    uses -= areas.filter(({ start }) => kernelMappings.has(start)).length;
   }
   return memory.isMapped ? uses - 1 : uses;
-}
-
-/** The processes, other than this one, that have a descriptor of an inode. */
-export function holdersOf(inode: Inode): number[] {
-  return [...processes()]
-    .filter(({ pid, tid }) => pid !== process.pid && descriptorsOf(tid, inode).length > 0)
-    .map(({ pid }) => pid);
-}
-
-/** Those that there is something to be seen of, each with the thread by which to look into it. */
-function* processes(): Iterable<{ pid: number; tid: number }> {
-  // Most processes of a machine are threads of its kernel: they have no program.
-  const hasProgram = (tid: number) => typeof native.readlink(`/proc/${tid}/exe`) === 'string';
-  for (const pid of readdirSync('/proc').map(Number).filter(Boolean)) {
-    if (hasProgram(pid)) yield { pid, tid: pid };
-    else {
-      const tid = livingThread(pid);
-      if (tid !== pid && hasProgram(tid)) yield { pid, tid };
-    }
-  }
-}
-
-/** The descriptors of a thread's process that are of an inode. */
-function descriptorsOf(tid: number, { dev, ino }: Inode): number[] {
-  const folder = `/proc/${tid}/fd`;
-  // By names in an open directory: most of the path is looked up once for all of them.
-  const fd = native.open(folder, O_DIRECTORY, 0);
-  if (fd < 0) return [];
-  try {
-    return readdirSync(folder)
-      .map(Number)
-      .filter((name) => {
-        if (native.fstatNumber(fd, name, stat) < 0) return false;
-        return stat[Stat.ino] === ino && stat[Stat.dev] === dev;
-      });
-  } catch {
-    return []; // Gone meanwhile.
-  } finally {
-    native.close(fd);
-  }
 }
 
 /** Addresses that a mapping was made at; programs inherit them. */
@@ -91,7 +41,7 @@ export function countAreas(inode: Inode, ranges: AddressRange[]): number {
   let count = 0;
   for (const { tid } of processes()) {
     const seen = new Set<AddressRange>();
-    for (const start of areasOf(tid, inode)) {
+    for (const { start } of areasOf(tid, inode) ?? []) {
       const range = ranges.find((each) => start >= each.start && start < each.end);
       if (!range || (range.pieced && seen.has(range))) continue;
       seen.add(range);
@@ -99,29 +49,4 @@ export function countAreas(inode: Inode, ranges: AddressRange[]): number {
     }
   }
   return count;
-}
-
-function mapsOf(tid: number): string {
-  try {
-    return readFileSync(`/proc/${tid}/maps`, 'latin1');
-  } catch {
-    return ''; // Gone meanwhile, or another user's.
-  }
-}
-
-/** Where a thread's process has an inode mapped. */
-function areasOf(tid: number, { dev, ino }: Inode): number[] {
-  const maps = mapsOf(tid);
-  // start-end perms offset dev inode path: there are hundreds of lines, and few are of this inode.
-  const wanted = ` ${formatDev(dev)} ${ino} `;
-  const starts: number[] = [];
-  for (let at = maps.indexOf(wanted); at >= 0; at = maps.indexOf(wanted, at + 1)) {
-    starts.push(Number.parseInt(maps.slice(maps.lastIndexOf('\n', at) + 1, at), 16));
-  }
-  return starts;
-}
-
-/** A st_dev as /proc/PID/maps writes it: major and minor in hexadecimal. */
-function formatDev(dev: number): string {
-  return [major(dev), minor(dev)].map((n) => n.toString(16).padStart(2, '0')).join(':');
 }

@@ -1,5 +1,5 @@
 /** Descriptors that this process was started with: Node keeps those above 2 from the programs that it starts. */
-import { readdirSync } from 'node:fs';
+import { openFiles } from '../host/self.js';
 import { native } from '../native.js';
 
 // <fcntl.h>
@@ -73,11 +73,8 @@ function descriptors(): Descriptor[] {
   const found: Descriptor[] = [];
   // That of child_process.fork, which Node reads from.
   const channel = (process.channel as { fd?: number } | undefined)?.fd;
-  for (const name of readdirSync('/proc/self/fd')) {
-    const fd = Number(name);
-    const link = native.readlink(`/proc/self/fd/${name}`);
-    // The listing has its own descriptor, which is gone.
-    if (fd < 3 || fd === channel || typeof link === 'number') continue;
+  for (const { fd, link } of openFiles()) {
+    if (fd < 3 || fd === channel) continue;
     const closeOnExec = (native.fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) !== 0;
     found.push({ fd, link, closeOnExec, flags: native.fcntl(fd, F_GETFL, 0) });
   }

@@ -1,5 +1,5 @@
 /** Arguments and environment as the bytes that this process was given: Node makes text of them. */
-import { readFileSync } from 'node:fs';
+import * as own from '../host/self.js';
 
 const NUL = 0;
 /** Node takes these, and the descriptor that they are about, for itself (child_process.fork). */
@@ -15,7 +15,7 @@ export function programStrings(program: readonly string[]): Buffer {
 
 function lastArguments(program: readonly string[]): Buffer {
   const text = program.map((argument) => `${argument}\0`).join('');
-  const line = readFileSync('/proc/self/cmdline');
+  const line = own.commandLine();
   let end = line.length - 1;
   for (const _ of program) end = end > 0 ? line.lastIndexOf(NUL, end - 1) : -1;
   const bytes = line.subarray(end + 1);
@@ -24,7 +24,7 @@ function lastArguments(program: readonly string[]): Buffer {
 }
 
 function environment(): Buffer {
-  const bytes = readFileSync('/proc/self/environ');
+  const bytes = own.environment();
   if (!process.channel) return bytes;
   const strings = bytes.toString('latin1').match(/[^\0]*\0/g) ?? [];
   return Buffer.from(strings.filter((string) => !NODES_OWN.test(string)).join(''), 'latin1');

@@ -1,9 +1,9 @@
 import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
-import { AT_FDCWD } from '../abi/constants.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
 import { ErrnoError, errno } from '../errno.js';
+import { statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
@@ -284,7 +284,6 @@ export function orNoMemory<T>(kernel: KernelCore, make: () => T): T {
   }
 }
 
-const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** The open files by the inode behind their descriptors. */
@@ -308,9 +307,7 @@ export class FileTable {
 
   /** The file behind /proc/PID/fd/FD; `pid` may be any thread's. */
   at(pid: number, fd: number): File | undefined {
-    // A program that serves the file is not asked for the latest: it may be waiting for us.
-    const link = `/proc/${pid}/fd/${fd}`;
-    if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, stat) < 0) return undefined;
+    if (statDescriptor(pid, fd, stat) < 0) return undefined;
     return this.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
   }
 

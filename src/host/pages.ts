@@ -1,26 +1,9 @@
 /** What the machine says of the pages that a process has mapped: /proc/PID/smaps, pagemap, clear_refs. */
-import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
-import { major, minor } from '../fs/dev_t.js';
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { PAGE_SIZE } from '../mm/page.js';
-import { livingThread } from './threads.js';
-
-/** An inode, by the fields that stat(2) gives. */
-export interface Inode {
-  dev: number;
-  ino: number;
-}
-
-/** Where a process has a part of an inode mapped. In bytes. */
-export interface Area {
-  start: number;
-  end: number;
-  /** Where the part begins in the inode. */
-  offset: number;
-  readable: boolean;
-  writable: boolean;
-  /** MAP_SHARED */
-  shared: boolean;
-}
+import type { Inode } from './descriptors.js';
+import { type Area, parseArea, readMemoryFile } from './maps.js';
+import { readText } from './read.js';
 
 /** An area with what smaps tells of it. */
 export interface AreaPages extends Area {
@@ -34,24 +17,11 @@ export interface AreaPages extends Area {
   special: boolean;
 }
 
-/** Where a process has an inode mapped; undefined if we cannot look. */
-export function areasOf(pid: number, inode: Inode): Area[] | undefined {
-  const maps = read(pid, 'maps');
-  // One without any mappings is at its end.
-  if (maps === '') return undefined;
-  const areas: Area[] = [];
-  for (const line of maps.split('\n')) {
-    const area = parseArea(line, inode);
-    if (area) areas.push(area);
-  }
-  return areas;
-}
-
-/** The same, and what there is to be known of the pages; none if we cannot look. */
+/** Where a process has an inode mapped, and what there is to be known of the pages; none if we cannot look. */
 export function areaPagesOf(pid: number, inode: Inode): AreaPages[] {
   const areas: AreaPages[] = [];
   let area: AreaPages | undefined;
-  for (const line of read(pid, 'smaps').split('\n')) {
+  for (const line of readMemoryFile(pid, 'smaps').split('\n')) {
     const [name = '', value = ''] = line.split(/: +/, 2);
     if (/^[0-9a-f]+-/.test(line)) {
       const found = parseArea(line, inode);
@@ -72,42 +42,6 @@ const HUGE = /^(AnonHugePages|ShmemPmdMapped|FilePmdMapped)$/;
 /** A number of kB. */
 function pages(value: string): number {
   return (Number.parseInt(value, 10) * 1024) / PAGE_SIZE;
-}
-
-/** The line of /proc/PID/maps that begins an area, if it is one of the inode. */
-function parseArea(line: string, inode: Inode): Area | undefined {
-  // address perms offset dev inode path
-  const [addresses = '', perms = '', offset = '', dev, ino] = line.split(/ +/, 5);
-  if (Number(ino) !== inode.ino || dev !== formatDev(inode.dev)) return undefined;
-  const [start = '', end = ''] = addresses.split('-');
-  return {
-    start: Number.parseInt(start, 16),
-    end: Number.parseInt(end, 16),
-    offset: Number.parseInt(offset, 16),
-    readable: perms[0] === 'r',
-    writable: perms[1] === 'w',
-    shared: perms[3] === 's',
-  };
-}
-
-/** A st_dev as /proc/PID/maps writes it: major and minor in hexadecimal. */
-function formatDev(dev: number): string {
-  return [major(dev), minor(dev)].map((n) => n.toString(16).padStart(2, '0')).join(':');
-}
-
-function read(pid: number, file: string): string {
-  const text = readOf(pid, file);
-  if (text !== '') return text;
-  const tid = livingThread(pid);
-  return tid === pid ? '' : readOf(tid, file);
-}
-
-function readOf(tid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${tid}/${file}`, 'latin1');
-  } catch {
-    return ''; // Gone, or another user's.
-  }
 }
 
 /** Bytes an entry of /proc/PID/pagemap; its highest bit: the page is present. */
@@ -153,25 +87,13 @@ export function clearReferenced(pid: number): boolean {
 export function pagesMoved(): string {
   // Migration sets accessed bits before Linux 6.1.
   const counters = /^(pgmigrate_success|pswpout) \d+$/gm;
-  return (readFileSync('/proc/vmstat', 'latin1').match(counters) ?? []).join();
-}
-
-/** Whether what a process's pages show may be somebody else's doing: a debugger's, or a core dump's. */
-export function isLookedInto(pid: number): boolean {
-  const status = read(pid, 'status');
-  return !/^TracerPid:\t0$/m.test(status) || /^CoreDumping:\t1$/m.test(status);
+  return (readText('/proc/vmstat').match(counters) ?? []).join();
 }
 
 /** Whether shared memory may come in large pages, unasked. */
 export function hasLargeShmem(): boolean {
   const THP = '/sys/kernel/mm/transparent_hugepage';
-  const chosen = (file: string) => {
-    try {
-      return /\[(\w+)\]/.exec(readFileSync(`${THP}/${file}`, 'latin1'))?.[1] ?? 'never';
-    } catch {
-      return 'never';
-    }
-  };
+  const chosen = (file: string) => /\[(\w+)\]/.exec(readText(`${THP}/${file}`))?.[1] ?? 'never';
   const harmless = /^(never|deny|advise|inherit)$/;
   const sizes = [8, 16, 32, 64, 128, 256, 512, 1024, 2048];
   const files = ['shmem_enabled', ...sizes.map((size) => `hugepages-${size}kB/shmem_enabled`)];

@@ -1,8 +1,8 @@
 /** DMA_BUF_IOCTL_SYNC that does not come in pairs. */
 import { DMA_BUF_SYNC_END, DMA_BUF_SYNC_RW, DMA_BUF_SYNC_WRITE } from '../../ioctl/index.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
+import { isAlive } from '../host/threads.js';
 import { bufferText, describeBuffer, type Finding, type FindingPlace } from './finding.js';
-import { isAlive } from './holdings.js';
 import type { Observer } from './observer.js';
 import type { Reporter } from './report.js';
 

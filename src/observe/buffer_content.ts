@@ -1,13 +1,13 @@
 /** The bytes of a buffer as programs have them, also where the kernel itself has no descriptor of it. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { PROT_READ } from '../../ioctl/index.js';
-import { AT_FDCWD } from '../abi/constants.js';
+
 import type { MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
-import { areasOf, type Inode } from '../host/pages.js';
+import { descriptorsOfInode, type Inode, pathOfDescriptor } from '../host/descriptors.js';
+import { areasOf } from '../host/maps.js';
 import { livingThread } from '../host/threads.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
-import { descriptorsOf } from './holdings.js';
 
 const stat = new Float64Array(STAT_FIELDS);
 
@@ -92,14 +92,10 @@ function readPiece(piece: Piece, pids: Iterable<number>, into: Uint8Array): void
   for (const pid of pids) if (readMapped(pid, piece, into)) return;
 }
 
-function descriptorPath(pid: number, { dev, ino }: Inode): string | undefined {
+function descriptorPath(pid: number, inode: Inode): string | undefined {
   const tid = livingThread(pid);
-  for (const fd of descriptorsOf(tid)) {
-    const path = `/proc/${tid}/fd/${fd}`;
-    if (native.fstatat(AT_FDCWD, path, 0, stat) < 0) continue;
-    if (stat[Stat.ino] === ino && stat[Stat.dev] === dev) return path;
-  }
-  return undefined;
+  const [fd] = descriptorsOfInode(tid, inode);
+  return fd === undefined ? undefined : pathOfDescriptor(tid, fd);
 }
 
 /** What a process has mapped of a piece; false if that is nothing. */

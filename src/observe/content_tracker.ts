@@ -10,7 +10,7 @@ import { type DmaBuf, dmaBufList } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { DMA_RESV_USAGE_WRITE } from '../drivers/dma-buf/dma-resv.js';
-import { areasOf } from '../host/pages.js';
+import { areasOf } from '../host/maps.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import type { Device } from '../mm/device.js';
 import { PAGE_SIZE } from '../mm/page.js';

@@ -1,8 +1,8 @@
 /** What a process has of a kernel's files, as /proc shows it. */
-import { readdirSync } from 'node:fs';
 import type { KernelCore } from '../core.js';
 import type { File } from '../fs/file.js';
-import { isRunning, livingThread, statFields } from '../host/threads.js';
+import { descriptorsOf } from '../host/descriptors.js';
+import { isRunning, livingThread } from '../host/threads.js';
 
 export interface Held {
   readonly fd: number;
@@ -18,23 +18,4 @@ export function filesHeldBy(kernel: KernelCore, pid: number): Held[] {
   });
   // It may have ended meanwhile, and shown but a part: then another thread shows all.
   return isRunning(tid) || livingThread(pid) === tid ? held : filesHeldBy(kernel, pid);
-}
-
-/** The descriptors of a thread that runs. */
-export function descriptorsOf(tid: number): number[] {
-  try {
-    return readdirSync(`/proc/${tid}/fd`).map(Number);
-  } catch {
-    return []; // Gone, or another user's.
-  }
-}
-
-/** 0 if it is gone. */
-export function parentOf(pid: number): number {
-  return Number(statFields(pid)?.[1] ?? 0);
-}
-
-/** Whether a process runs still; one that nobody has waited for yet does not. */
-export function isAlive(pid: number): boolean {
-  return isRunning(livingThread(pid));
 }

@@ -1,6 +1,5 @@
 /** What drivers leave in the kernel, and the rules that they break. */
 
-import { holdersOf } from '../backing/uses.js';
 import { type DmaBuf, dmaBufList } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
 import { type DmaFence, describeFence } from '../drivers/dma-buf/dma-fence.js';
@@ -9,6 +8,7 @@ import { DmaFenceChain } from '../drivers/dma-buf/dma-fence-chain.js';
 import { dmaFenceUnwrap } from '../drivers/dma-buf/dma-fence-unwrap.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import { Errno } from '../errno.js';
+import { holdersOf } from '../host/descriptors.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import type { Device } from '../mm/device.js';
 import { type DmaDataDirection, dir2name } from '../mm/dma-direction.js';

@@ -1,8 +1,7 @@
 /** Mappings of buffers, and which of them processes leave when they end. */
 import { PROT_WRITE } from '../../ioctl/index.js';
 import { asDmaBuf, type DmaBuf } from '../drivers/dma-buf/dma-buf.js';
-import type { Area } from '../host/pages.js';
-import { areasOf } from '../host/pages.js';
+import { type Area, areasOf } from '../host/maps.js';
 import { pageAlign } from '../mm/page.js';
 import { piecesOf } from './buffer_content.js';
 import { bufferText, describeBuffer, type Finding, type FindingPlace } from './finding.js';

@@ -2,8 +2,9 @@
 import { asDmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import { asSyncFile } from '../drivers/dma-buf/sync_file.js';
 import type { File } from '../fs/file.js';
+import { parentOf } from '../host/threads.js';
 import { bufferText, describeBuffer, type Finding, type FindingPlace } from './finding.js';
-import { filesHeldBy, type Held, parentOf } from './holdings.js';
+import { filesHeldBy, type Held } from './holdings.js';
 import type { ObservedCall, Observer } from './observer.js';
 import type { Reporter } from './report.js';
 

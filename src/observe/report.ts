@@ -5,7 +5,7 @@
 
 import type { KernelCore } from '../core.js';
 import type { File } from '../fs/file.js';
-import { readComm } from '../task.js';
+import { isAlive, readComm } from '../host/threads.js';
 import { BracketTracker } from './bracket_tracker.js';
 import { ContentTracker } from './content_tracker.js';
 import {
@@ -16,7 +16,6 @@ import {
   findingText,
   processText,
 } from './finding.js';
-import { isAlive } from './holdings.js';
 import { KernelTracker } from './kernel_tracker.js';
 import { MappingTracker } from './mapping_tracker.js';
 import type { Observer, Observers } from './observer.js';

@@ -2,8 +2,8 @@
 import { dma_buf_sync, formatFlags, PROT_FLAGS } from '../../ioctl/index.js';
 import { asDmaBuf, type DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaBufAttachment } from '../drivers/dma-buf/dma-buf-attach.js';
+import { isShown } from '../host/threads.js';
 import { type DmaDataDirection, dir2name } from '../mm/dma-direction.js';
-import { native } from '../native.js';
 import type { ObservedMapping } from './observer.js';
 import { Spans } from './trace_events_spans.js';
 import type { EventWriter } from './trace_events_writer.js';
@@ -125,7 +125,7 @@ export class BufferTracks {
   /** The end of a process need not be told. */
   lookForProcesses(): void {
     for (const pid of this.#byProcess.keys()) {
-      if (native.access(`/proc/${pid}`) !== 0) this.exited(pid);
+      if (!isShown(pid)) this.exited(pid);
     }
   }
 

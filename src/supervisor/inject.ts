@@ -1,9 +1,9 @@
 import { REDIRECTED } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
+import { statusOf } from '../host/status.js';
 import { type InjectedCall, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
-import { readStatus } from './task.js';
 
 /**
  * Lets the caller make other system calls in place of its own, whose result the first of them becomes;
@@ -49,7 +49,7 @@ export function redirect(call: Call, argument: number, path: string): Answer {
 
 /** Into the log: what could not be done, since ptrace(2) was refused. */
 export function reportRefusal({ tid, task }: Call, what: string): void {
-  const tracer = readStatus(tid, 'TracerPid');
+  const tracer = statusOf(tid).number('TracerPid');
   const why = tracer === 0 ? 'this machine forbids ptrace' : `process ${tracer} traces it`;
   task.kernel.printk(KERN_ERR, `dmabuf-shim: ${what}: ${why} (EPERM)`);
 }

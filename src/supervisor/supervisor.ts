@@ -6,6 +6,7 @@ import { Errno, ErrnoError, orThrow } from '../errno.js';
 import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
+import { pendingSignal, statusOf } from '../host/status.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
@@ -17,7 +18,7 @@ import { reportRefusal } from './inject.js';
 import { PathLookup } from './paths/lookup.js';
 import { ShadowDirectories } from './paths/shadow.js';
 import { handlersOf } from './syscalls.js';
-import { pendingSignal, TaskCache } from './task.js';
+import { TaskCache } from './task.js';
 
 const EPOLLIN = 0x1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
@@ -286,7 +287,7 @@ export class Supervisor {
   /** Ends a call that waits if there is a signal for its caller; whether it has ended. */
   #interrupt(call: Call, wait: Wait, interrupted: Set<number>): boolean {
     const { sigmask, onInterrupt } = wait.options;
-    const signal = pendingSignal(call.tid, sigmask?.signals);
+    const signal = pendingSignal(statusOf(call.tid), sigmask?.signals);
     if (!signal || interrupted.has(signal.pid)) return false;
     // One of the threads that wait handles it; the others go on.
     if (signal.anyones) interrupted.add(signal.pid);

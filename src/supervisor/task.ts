@@ -1,18 +1,20 @@
 /** A thread of a supervised program, as the caller of system calls. */
-import { readFileSync } from 'node:fs';
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
 import type { KernelCore } from '../core.js';
 import { errnoName, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
+import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
+import { cwdOf, linkOfDescriptor, openDescriptors, pathOfDescriptor } from '../host/descriptors.js';
+import { statusOf } from '../host/status.js';
+import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
-import { type Given, readComm, type Task } from '../task.js';
+import type { Given, Task } from '../task.js';
 import type { Call } from './call.js';
 import { openFlags } from './fdinfo.js';
 import { HotDescriptor } from './hot_descriptor.js';
 
-const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | O_CLOEXEC;
 /** <linux/pidfd.h>, Linux 6.9. */
 const PIDFD_THREAD = 0o200;
 
@@ -39,7 +41,19 @@ export class RemoteTask implements Task {
 
   get pid(): number {
     // Not kept: thread ids are used again.
-    return readStatus(this.tid, 'Tgid') || this.tid;
+    return statusOf(this.tid).number('Tgid') || this.tid;
+  }
+
+  get process(): Process {
+    return processOf(this.pid);
+  }
+
+  get credentials(): Credentials {
+    return credentialsOf(this.tid);
+  }
+
+  capable(capability: number): boolean {
+    return isCapable(this.tid, capability);
   }
 
   get comm(): string {
@@ -54,7 +68,7 @@ export class RemoteTask implements Task {
     if (this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0) return true;
     // No such descriptor, or the directory is that of an earlier thread with this id.
     this.close();
-    this.#fds = native.open(`/proc/${this.tid}/fd`, O_PATH_DIRECTORY, 0);
+    this.#fds = openDescriptors(this.tid);
     return this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0;
   }
 
@@ -77,7 +91,7 @@ export class RemoteTask implements Task {
   }
 
   openDescriptor(fd: number, flags: number): number {
-    return orThrow(native.open(`/proc/${this.tid}/fd/${fd}`, flags | O_CLOEXEC, 0));
+    return orThrow(native.open(pathOfDescriptor(this.tid, fd), flags | O_CLOEXEC, 0));
   }
 
   get nonblocking(): boolean {
@@ -88,14 +102,12 @@ export class RemoteTask implements Task {
 
   /** What /proc/TID/fd/N points at, as the machine has it. */
   linkOf(fd: number): string | undefined {
-    const link = native.readlink(`/proc/${this.tid}/fd/${fd}`);
-    return typeof link === 'string' ? link : undefined;
+    return linkOfDescriptor(this.tid, fd);
   }
 
   /** The working directory, as the machine has it. */
   get cwd(): string | undefined {
-    const link = native.readlink(`/proc/${this.tid}/cwd`);
-    return typeof link === 'string' ? link : undefined;
+    return cwdOf(this.tid);
   }
 
   /** A descriptor here of the same open file description as the program's. */
@@ -146,58 +158,6 @@ export class RemoteTask implements Task {
     if (this.#fds >= 0) native.close(this.#fds);
     this.#fds = -1;
   }
-}
-
-/** A number of /proc/TID/status: `Tgid`; 0 if it is not to be had. */
-export function readStatus(tid: number, field: string): number {
-  try {
-    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
-    return Number(new RegExp(`^${field}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-/** A soft limit of /proc/TID/limits, `Max open files`; Infinity if there is none, or it is not to be had. */
-export function readLimit(tid: number, name: string): number {
-  try {
-    const limits = readFileSync(`/proc/${tid}/limits`, 'latin1');
-    return Number(
-      new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(limits)?.[1] ?? Number.POSITIVE_INFINITY,
-    );
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
-/** A signal that a waiting thread would handle now, were it not waiting. */
-export interface PendingSignal {
-  /** Its process. */
-  pid: number;
-  /** Only the mask of the call lets it through, not the thread's own. */
-  masked: boolean;
-  /** Sent to a process of several threads: each that does not block it may be the one to handle it. */
-  anyones: boolean;
-  /** The program has a handler for it. Otherwise the call is made again, unless this is the end. */
-  caught: boolean;
-}
-
-/** The signal, if there is one, that is pending for a thread and not blocked by its own mask and the call's. */
-export function pendingSignal(tid: number, sigmask?: bigint): PendingSignal | undefined {
-  let status: string;
-  try {
-    status = readFileSync(`/proc/${tid}/status`, 'latin1');
-  } catch {
-    return undefined;
-  }
-  const field = (name: string) => new RegExp(`^${name}:\\s*(\\w+)`, 'm').exec(status)?.[1] ?? '0';
-  const mask = (name: string) => BigInt(`0x${field(name)}`);
-  const [own, shared, blocked] = [mask('SigPnd'), mask('ShdPnd'), mask('SigBlk')];
-  if (((own | shared) & ~(sigmask ?? blocked)) === 0n) return undefined;
-  const masked = ((own | shared) & ~blocked & ~(sigmask ?? 0n)) === 0n;
-  const anyones = (own & ~blocked & ~(sigmask ?? 0n)) === 0n && field('Threads') !== '1';
-  const caught = ((own | shared) & mask('SigCgt')) !== 0n;
-  return { pid: Number(field('Tgid')), masked, anyones, caught };
 }
 
 const MAX_TASKS = 64;

@@ -2,19 +2,10 @@
 
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
-import {
-  O_ACCMODE,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_WRONLY,
-  POLLIN,
-  POLLOUT,
-  PROT_WRITE,
-} from '../../ioctl/index.js';
+import { O_ACCMODE, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, PROT_WRITE } from '../../ioctl/index.js';
 import { Pipe } from '../backing/pipe.js';
 import type { KernelCore } from '../core.js';
-import { Errno, ErrnoError, errno, orThrow } from '../errno.js';
+import { Errno, ErrnoError, errno } from '../errno.js';
 import { faultsOf } from '../fault/faults.js';
 import {
   awaitWithFaults,
@@ -30,75 +21,21 @@ import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { pageAlign } from '../mm/page.js';
-import { ArgumentMemory, ProcessMemory, type UserMemory } from '../mm/uaccess.js';
-import { native, STAT_FIELDS, Stat, SystemError } from '../native.js';
+import { ArgumentMemory } from '../mm/uaccess.js';
+import { native, STAT_FIELDS, SystemError } from '../native.js';
 import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
-import { type Given, readComm, type Task } from '../task.js';
 import { openGenerated } from './generated.js';
 import { LocalCall } from './local_call.js';
+import { LocalTask } from './local_task.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
 import { oursAmong, PollSet, tellRevents } from './poll_set.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
-const F_DUPFD = 0;
-const F_DUPFD_CLOEXEC = 1030;
-const F_GETFL = 3;
-
 const stat = new Float64Array(STAT_FIELDS);
 
 type Transfer = 'read' | 'write';
-
-/** This process as a caller. */
-class LocalTask implements Task {
-  readonly kernel: KernelCore;
-  readonly pid = process.pid;
-  readonly comm = readComm(process.pid);
-  mm: UserMemory = new ProcessMemory(process.pid);
-  /** The descriptor that the current call is on. */
-  fd = -1;
-
-  constructor(kernel: KernelCore) {
-    this.kernel = kernel;
-  }
-
-  fget(fd: number): File | undefined {
-    if (native.fstat(fd, stat) < 0) return undefined;
-    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
-  }
-
-  get nonblocking(): boolean {
-    return (native.fcntl(this.fd, F_GETFL, 0) & O_NONBLOCK) !== 0;
-  }
-
-  openDescriptor(fd: number, flags: number): number {
-    return orThrow(native.reopen(fd, flags | O_CLOEXEC));
-  }
-
-  tryDuplicate(fd: number): number {
-    return native.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  }
-
-  modeOf(fd: number): number | undefined {
-    return native.fstat(fd, stat) < 0 ? undefined : stat[Stat.mode];
-  }
-
-  installFd(file: File, flags: number): number {
-    const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
-    const fd = file.lend(flags, (own) => orThrow(native.fcntl(own, command, 0)));
-    const { observers } = this.kernel;
-    if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
-    return fd;
-  }
-
-  withdrawFds(given: readonly Given[]): void {
-    for (const { file, fd } of given) {
-      native.close(fd);
-      this.kernel.observers.tell('descriptorWithdrawn', file, fd, this.pid);
-    }
-  }
-}
 
 export class Sys implements Posix {
   readonly #kernel: KernelCore;

@@ -1,7 +1,7 @@
-import { holdersOf } from '../../backing/uses.js';
 import type { KernelCore } from '../../core.js';
+import { holdersOf } from '../../host/descriptors.js';
+import { readComm } from '../../host/threads.js';
 import { KERN_WARNING } from '../../printk.js';
-import { readComm } from '../../task.js';
 import { type DmaFence, describeFence, onFenceMade } from './dma-fence.js';
 import { dmaFenceUnwrap } from './dma-fence-unwrap.js';
 import { asSyncFile } from './sync_file.js';

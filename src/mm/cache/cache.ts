@@ -9,15 +9,14 @@
  * should not; it is reported all the same.
  */
 
-import { existsSync } from 'node:fs';
 import type { MappableMemory } from '../../backing/shmem.js';
-import { holdersOf } from '../../backing/uses.js';
 import type { KernelCore } from '../../core.js';
 import { orThrow } from '../../errno.js';
+import { holdersOf } from '../../host/descriptors.js';
+import { isShown, readComm } from '../../host/threads.js';
 import { native, STAT_FIELDS, Stat } from '../../native.js';
 import { PerKernel } from '../../per_kernel.js';
 import { KERN_NOTICE } from '../../printk.js';
-import { readComm } from '../../task.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDataDirection } from '../dma-direction.js';
 import { PAGE_SIZE } from '../page.js';
 import { random } from '../random.js';
@@ -252,7 +251,7 @@ export class StrictCoherency implements DmaCoherency {
   #isWritten(memory: MappableMemory): boolean {
     const writing = this.#writing.get(memory);
     for (const pid of writing ?? []) {
-      if (pid !== KERNEL && !existsSync(`/proc/${pid}`)) writing?.delete(pid);
+      if (pid !== KERNEL && !isShown(pid)) writing?.delete(pid);
     }
     return (writing?.size ?? 0) > 0;
   }

@@ -9,7 +9,6 @@
  * - Of pages that were in it all along, smaps counts those with the accessed bit, in a mapping. If they
  *   are more than the pages which may have been accessed innocently, stale ones are among them.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import {
   MAP_FIXED,
   MAP_POPULATE,
@@ -19,18 +18,18 @@ import {
 } from '../../../ioctl/index.js';
 import { kernelMappings } from '../../backing/uses.js';
 import { orThrow } from '../../errno.js';
+import type { Inode } from '../../host/descriptors.js';
+import { type Area, areasOf } from '../../host/maps.js';
 import {
-  type Area,
   type AreaPages,
   areaPagesOf,
-  areasOf,
   clearReferenced,
   hasLargeShmem,
-  type Inode,
-  isLookedInto,
   pagesMoved,
   presentPages,
 } from '../../host/pages.js';
+import { isLookedInto } from '../../host/status.js';
+import { isShown, parentOf, processIds } from '../../host/threads.js';
 import { native, STAT_FIELDS, Stat } from '../../native.js';
 import { PAGE_SIZE } from '../page.js';
 
@@ -156,9 +155,7 @@ export class AccessEvidence {
 
   /** Processes that may have something mapped, and whose calls we see: all others may remap unseen. */
   *#candidates(): Iterable<number> {
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      const pid = Number(name);
+    for (const pid of processIds()) {
       if (pid === process.pid || this.#known.has(pid)) {
         yield pid;
       } else if (this.#isChild(pid)) {
@@ -167,7 +164,7 @@ export class AccessEvidence {
       }
     }
     for (const pid of this.#processes.keys()) {
-      if (existsSync(`/proc/${pid}`)) continue;
+      if (isShown(pid)) continue;
       this.#processes.delete(pid);
       this.#known.delete(pid);
     }
@@ -181,12 +178,9 @@ export class AccessEvidence {
 
   /** The processes that have an inode mapped so that they can write it. */
   writersOf(inode: Inode): number[] {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((pid) =>
-        this.#readThrough(pid, areasOf(pid, inode) ?? []).some(({ writable }) => writable),
-      );
+    return processIds().filter((pid) =>
+      this.#readThrough(pid, areasOf(pid, inode) ?? []).some(({ writable }) => writable),
+    );
   }
 
   /** Those mappings that programs read through: here, what came of `kernel.sys`. */
@@ -396,16 +390,6 @@ function examine(
 
 function overlap(a: Range, b: Range): boolean {
   return a.start < b.end && b.start < a.end;
-}
-
-/** 0 if it is gone. */
-function parentOf(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-  } catch {
-    return 0;
-  }
 }
 
 /** What a machine shows of accesses. */

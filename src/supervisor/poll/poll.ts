@@ -16,10 +16,11 @@ import {
 import { POLLFD_SIZE } from '../../abi/constants.js';
 import { Errno, errno } from '../../errno.js';
 import { type SignalMask, Wait } from '../../fs/wait_queue.js';
+import { readLimit } from '../../host/limits.js';
+import { statusOf } from '../../host/status.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
 import { oursAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { readLimit, readStatus } from '../task.js';
 
 /** There is room for so many in the table of every process. */
 const FEW_FDS = 64;
@@ -155,7 +156,7 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalM
   let count = call.int(0);
   if (count < 0) return CONTINUE;
   // What the table has no room for is not looked at.
-  if (count > FEW_FDS) count = Math.min(count, readStatus(call.tid, 'FDSize'));
+  if (count > FEW_FDS) count = Math.min(count, statusOf(call.tid).number('FDSize'));
   // Sets are arrays of unsigned long.
   const size = Math.ceil(count / 64) * 8;
   const sets = [POLLIN_SET, POLLOUT_SET, POLLEX_SET].map((events, i): FdSet => {

@@ -1,0 +1,75 @@
+/** /proc/TID/status */
+import { readText } from './read.js';
+
+/** The fields of one reading. What is not there is 0, or nothing. */
+export class Status {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Whether there was anything to read. */
+  get exists(): boolean {
+    return this.#text !== '';
+  }
+
+  #value(name: string): string {
+    const text = this.#text;
+    const label = `\n${name}:`;
+    const at = text.indexOf(label);
+    if (at < 0) return '';
+    return text.slice(at + label.length, text.indexOf('\n', at + 1)).trim();
+  }
+
+  /** `Tgid`, `FDSize`, `TracerPid`; of several the first. */
+  number(name: string): number {
+    return Number.parseInt(this.#value(name), 10) || 0;
+  }
+
+  /** `Uid`, `Groups`, `NSpid`. */
+  numbers(name: string): number[] {
+    return (this.#value(name).match(/\d+/g) ?? []).map(Number);
+  }
+
+  /** `CapEff`, `SigPnd`: a set of bits. */
+  mask(name: string): bigint {
+    return BigInt(`0x${this.#value(name) || 0}`);
+  }
+}
+
+export function statusOf(tid: number): Status {
+  return new Status(readText(`/proc/${tid}/status`));
+}
+
+/** Whether what a process's pages show may be somebody else's doing: a debugger's, or a core dump's. */
+export function isLookedInto(pid: number): boolean {
+  const status = statusOf(pid);
+  return !status.exists || status.number('TracerPid') !== 0 || status.number('CoreDumping') !== 0;
+}
+
+/** A signal that a waiting thread would handle now, were it not waiting. */
+export interface PendingSignal {
+  /** Its process. */
+  pid: number;
+  /** Only the mask of the call lets it through, not the thread's own. */
+  masked: boolean;
+  /** Sent to a process of several threads: each that does not block it may be the one to handle it. */
+  anyones: boolean;
+  /** The program has a handler for it. Otherwise the call is made again, unless this is the end. */
+  caught: boolean;
+}
+
+/** The signal, if there is one, that is pending for a thread and not blocked by its own mask and the call's. */
+export function pendingSignal(status: Status, sigmask?: bigint): PendingSignal | undefined {
+  const [own, shared, blocked] = [
+    status.mask('SigPnd'),
+    status.mask('ShdPnd'),
+    status.mask('SigBlk'),
+  ];
+  if (((own | shared) & ~(sigmask ?? blocked)) === 0n) return undefined;
+  const masked = ((own | shared) & ~blocked & ~(sigmask ?? 0n)) === 0n;
+  const anyones = (own & ~blocked & ~(sigmask ?? 0n)) === 0n && status.number('Threads') !== 1;
+  const caught = ((own | shared) & status.mask('SigCgt')) !== 0n;
+  return { pid: status.number('Tgid'), masked, anyones, caught };
+}

@@ -1,0 +1,74 @@
+import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import { F_GETFL } from '../abi/constants.js';
+import type { KernelCore } from '../core.js';
+import { orThrow } from '../errno.js';
+import type { File } from '../fs/file.js';
+import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
+import { type Process, processOf, readComm } from '../host/threads.js';
+import { ProcessMemory, type UserMemory } from '../mm/uaccess.js';
+import { native, STAT_FIELDS, Stat } from '../native.js';
+import type { Given, Task } from '../task.js';
+
+const F_DUPFD = 0;
+const F_DUPFD_CLOEXEC = 1030;
+
+const stat = new Float64Array(STAT_FIELDS);
+
+/** This process as a caller. */
+export class LocalTask implements Task {
+  readonly kernel: KernelCore;
+  readonly pid = process.pid;
+  readonly process: Process = processOf(process.pid);
+  readonly comm = readComm(process.pid);
+  mm: UserMemory = new ProcessMemory(process.pid);
+  /** The descriptor that the current call is on. */
+  fd = -1;
+
+  constructor(kernel: KernelCore) {
+    this.kernel = kernel;
+  }
+
+  get credentials(): Credentials {
+    return credentialsOf(this.pid);
+  }
+
+  capable(capability: number): boolean {
+    return isCapable(this.pid, capability);
+  }
+
+  fget(fd: number): File | undefined {
+    if (native.fstat(fd, stat) < 0) return undefined;
+    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  }
+
+  get nonblocking(): boolean {
+    return (native.fcntl(this.fd, F_GETFL, 0) & O_NONBLOCK) !== 0;
+  }
+
+  openDescriptor(fd: number, flags: number): number {
+    return orThrow(native.reopen(fd, flags | O_CLOEXEC));
+  }
+
+  tryDuplicate(fd: number): number {
+    return native.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  }
+
+  modeOf(fd: number): number | undefined {
+    return native.fstat(fd, stat) < 0 ? undefined : stat[Stat.mode];
+  }
+
+  installFd(file: File, flags: number): number {
+    const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+    const fd = file.lend(flags, (own) => orThrow(native.fcntl(own, command, 0)));
+    const { observers } = this.kernel;
+    if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
+    return fd;
+  }
+
+  withdrawFds(given: readonly Given[]): void {
+    for (const { file, fd } of given) {
+      native.close(fd);
+      this.kernel.observers.tell('descriptorWithdrawn', file, fd, this.pid);
+    }
+  }
+}
