@@ -1,9 +1,10 @@
-/** C programs for the tests: compiled when they are first asked for, once a run. */
+/** C programs for the tests: compiled when they are first asked for, and kept until they change. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inject, type TestContext } from 'vitest';
+import type { TestContext } from 'vitest';
+import { made } from './cache.js';
 
 export const LINKAGES = ['dynamic', 'static'] as const;
 export type Linkage = (typeof LINKAGES)[number];
@@ -36,6 +37,7 @@ export const needsCompiler = needs(GCC);
 
 const programs = fileURLToPath(new URL('programs/', import.meta.url));
 const probes = fileURLToPath(new URL('../fixtures/probes/', import.meta.url));
+const examples = fileURLToPath(new URL('../examples/', import.meta.url));
 
 /** A client of test/programs, ready to run: its path. */
 export function program(name: string, linkage: Linkage = 'dynamic'): string {
@@ -47,24 +49,36 @@ export function probe(name: string, linkage: Linkage = 'dynamic'): string {
   return compile(join(probes, `${name}.c`), linkage);
 }
 
-function compile(source: string, linkage: Linkage): string {
+/** A program of examples/, ready to run. */
+export function exampleProgram(name: string, linkage: Linkage = 'dynamic'): string {
+  return compile(join(examples, `${name}.c`), linkage, '-Werror');
+}
+
+/** A program in C, ready to run: its path. */
+export function compile(source: string, linkage: Linkage, ...flags: string[]): string {
   // Under its own name: that is what ps(1), and a timeline of sw_sync, call the program.
-  const folder = join(inject('programs'), linkage);
-  const output = join(folder, basename(source, '.c'));
-  if (existsSync(output)) return output;
-  mkdirSync(folder, { recursive: true });
-  // Another worker may be at it too: the name appears when the program is whole.
-  const unfinished = `${output}.${process.pid}`;
-  const { status, stderr } = spawnSync(
-    'gcc',
-    [
-      ...(linkage === 'static' ? ['-static'] : []),
-      ...['-O1', '-Wall', '-D_GNU_SOURCE', '-I', probes, '-pthread'],
-      ...['-o', unfinished, source],
-    ],
-    { encoding: 'utf8' },
+  const name = basename(source, '.c');
+  const { folder, error } = made(
+    [compilerVersion(), readFileSync(source), ...headers],
+    'gcc "$@"',
+    ...flags,
+    ...(linkage === 'static' ? ['-static'] : []),
+    ...['-O1', '-Wall', '-D_GNU_SOURCE=', '-I', probes, '-I', examples, '-pthread'],
+    ...['-o', name, source],
   );
-  if (status !== 0) throw new Error(`${source} does not compile:\n${stderr}`);
-  renameSync(unfinished, output);
-  return output;
+  if (error !== undefined) throw new Error(`${source} does not compile:\n${error}`);
+  return join(folder, name);
+}
+
+/** What the programs may include. */
+const headers = [programs, probes, examples].flatMap((folder) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.h'))
+    .map((name) => readFileSync(join(folder, name))),
+);
+
+let version: string | undefined;
+function compilerVersion(): string {
+  version ??= spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout;
+  return version;
 }

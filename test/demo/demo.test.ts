@@ -1,13 +1,21 @@
 /** `dmabuf-shim demo`, as it is started from a shell. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { missing } from '../programs.js';
+import { exampleProgram, GCC, missing } from '../programs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const FRAMES = 12;
@@ -121,12 +129,9 @@ describe('the film', () => {
   test('is the same with the filter in C, which draws first and needs no fence', async ({
     skip,
   }) => {
-    const why = missing(['gcc', 'gcc libc6-dev']);
+    const why = missing(GCC);
     if (why) skip(why);
-    const filter = join(folder, 'filter');
-    const source = join(root, 'examples/filter.c');
-    const compiler = spawnSync('gcc', ['-O2', '-Wall', '-Werror', '-o', filter, source]);
-    expect(compiler.stderr.toString()).toBe('');
+    copyFileSync(exampleProgram('filter'), join(folder, 'filter'));
     const inNode = await demo('--frames', `${FRAMES}`);
     const inC = await demo('--frames', `${FRAMES}`, '--filter', './filter');
     expect(inC.stderr).toBe('');

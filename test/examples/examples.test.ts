@@ -1,10 +1,12 @@
 /** The programs in examples/ do what examples/README.md says of them; filter.c is in demo.test.ts. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, inject, test } from 'vitest';
-import { GCC, missing } from '../programs.js';
+import { expect, onTestFinished, test } from 'vitest';
+import { main } from '../cli.js';
+import { exampleProgram, GCC, missing } from '../programs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const example = (name: string) => join(root, 'examples', name);
@@ -26,9 +28,7 @@ test('allocate.mjs', () => {
 test('allocate.c', ({ skip }) => {
   const why = missing(GCC);
   if (why) skip(why);
-  const program = join(inject('programs'), 'allocate');
-  output('gcc', '-Wall', '-Werror', '-o', program, example('allocate.c'));
-  const main = join(root, 'dist/src/cli/main.js');
+  const program = exampleProgram('allocate');
   expect(output(process.execPath, main, 'run', '--', program)).toBe(ALLOCATED);
 });
 
@@ -43,7 +43,9 @@ test('driver.mjs: the ioctl is back before the work is done, which succeeds once
 });
 
 test('flow.mjs: memory is chosen late, and moved; what the camera wrote is what the display shows', () => {
-  const file = join(inject('programs'), 'flow.svg');
+  const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-flow-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'flow.svg');
   expect(output(process.execPath, example('flow.mjs'), '--svg', file)).toBe(`\
 the heap: export, fd; memory is chosen when it is known who needs it
   buffer   no memory yet                 references 1

@@ -1,11 +1,9 @@
 /** A program behind a hand-made filter, for the tests of the native helper. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { check, launcher, native } from '../../src/native.js';
+import { compile as compileC } from '../programs.js';
 
 const EINTR = 4;
 const CONTINUE = 1;
@@ -67,16 +65,9 @@ export const filter = assemble([
 ]);
 
 const programs = fileURLToPath(new URL('programs/', import.meta.url));
-let folder: string | undefined;
-
-/** Compiles test/native/programs/NAME.c; answers the program's path. */
+/** A program of test/native/programs: its path. */
 export function compile(name: string): string {
-  folder ??= mkdtempSync(join(tmpdir(), 'dmabuf-shim-native-'));
-  const output = join(folder, name);
-  const args = ['-O2', '-Wall', '-o', output, `${programs}${name}.c`, '-pthread'];
-  const { status, stderr } = spawnSync('cc', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-  return output;
+  return compileC(`${programs}${name}.c`, 'dynamic');
 }
 
 /** struct pollfd[1] waiting for input. Answers revents, 0 after `timeout` ms. */

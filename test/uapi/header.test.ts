@@ -1,13 +1,13 @@
 /** `dmabuf-shim header`: C headers of interfaces that are written in TypeScript. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { writeHeader } from '../../uapi/header.js';
 import { loadUapi, type Uapi } from '../../uapi/model.js';
-import { missing } from '../programs.js';
+import { linuxSource, needsLinuxSource } from '../linux_source.js';
 import { assertions, COMPILERS, compile, unavailable } from './c_compilers.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -343,18 +343,13 @@ describe.each(COMPILERS)('$name', (compiler) => {
 });
 
 describe('kernel-doc', () => {
-  const archive = '/usr/src/linux-source-6.1.tar.xz';
-  const script = 'linux-source-6.1/scripts/kernel-doc';
+  beforeEach(needsLinuxSource(['perl', 'perl']));
 
-  test('has nothing to say of the comments, and finds them all', ({ skip }) => {
-    const why = missing(['perl', 'perl'], ['xz', 'xz-utils']);
-    if (why) skip(why);
-    if (!existsSync(archive)) skip(`there is no ${archive} (Debian: apt install linux-source-6.1)`);
-    const place = folder();
-    spawnSync('tar', ['-xJf', archive, '--occurrence=1', '-C', place, script]);
+  test('has nothing to say of the comments, and finds them all', () => {
+    const script = join(linuxSource(), 'scripts/kernel-doc');
     const header = fileURLToPath(new URL('fixtures/scaler.h', import.meta.url));
     const read = (...options: string[]) =>
-      spawnSync('perl', [join(place, script), ...options, header], { encoding: 'utf8' });
+      spawnSync('perl', [script, ...options, header], { encoding: 'utf8' });
     const { status, stderr } = read('-none', '-Werror');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const { stdout } = read('-rst', '-sphinx-version', '3.0');

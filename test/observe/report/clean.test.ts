@@ -7,12 +7,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runPipeline, SAMPLE } from '../../../src/demo/pipeline.js';
 import type { FindingKind } from '../../../src/index.js';
-import { LINKAGES, needsCompiler, program } from '../../programs.js';
+import { main } from '../../cli.js';
+import { exampleProgram, LINKAGES, needsCompiler, program } from '../../programs.js';
 import { run, testKernel } from '../../run.js';
 
 const NOTHING = 'report: nothing left, nothing wrong';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const main = join(root, 'dist/src/cli/main.js');
 
 let folder: string;
 beforeAll(() => {
@@ -20,18 +20,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function compile(source: string, ...flags: string[]): string {
-  const output = join(folder, source);
-  const path = join(root, 'examples', `${source}.c`);
-  const { stderr } = spawnSync('gcc', ['-O1', ...flags, '-o', output, path], { encoding: 'utf8' });
-  expect(stderr).toBe('');
-  return output;
-}
-
 beforeEach(needsCompiler);
 
-test.each([['dynamic'], ['static', '-static']])('allocate.c, %s', (_linkage, ...flags) => {
-  const args = [main, 'run', '--strict', '--', compile('allocate', ...flags)];
+test.each(LINKAGES)('allocate.c, %s', (linkage) => {
+  const args = [main, 'run', '--strict', '--', exampleProgram('allocate', linkage)];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect(stderr).toBe(`dmabuf-shim run: ${NOTHING}\n`);
   expect(status).toBe(0);
@@ -68,7 +60,7 @@ describe('the demo', () => {
       picture: SAMPLE,
       frames: 6,
       out: join(folder, 'demo.png'),
-      filter: filter === 'filter.c' ? compile('filter', '-O2') : undefined,
+      filter: filter === 'filter.c' ? exampleProgram('filter') : undefined,
       timeout: 30,
       onShown: () => {},
     });
