@@ -30,26 +30,14 @@ export function decodeRequest(request: number): DecodedRequest {
 
 const byRequest = new WeakMap<IoctlTable, Map<number, IoctlDef>>();
 
-/**
- * The ioctl of a table that a request is; undefined if there is none. `extensible`: its size is that of the
- * caller's struct, and does not matter.
- */
-export function findIoctl(
-  table: IoctlTable,
-  request: number,
-  extensible = false,
-): IoctlDef | undefined {
+/** The ioctl of a table that a request is, by its whole number; undefined if there is none. */
+export function findIoctl(table: IoctlTable, request: number): IoctlDef | undefined {
   let found = byRequest.get(table);
   if (!found) {
     found = new Map(Object.values(table).map((def) => [def.request, def]));
     byRequest.set(table, found);
   }
-  const exact = found.get(request);
-  if (exact || !extensible) return exact;
-  const [type, nr] = [_IOC_TYPE(request), _IOC_NR(request)];
-  return Object.values(table).find(
-    (def) => _IOC_NR(def.request) === nr && _IOC_TYPE(def.request) === type,
-  );
+  return found.get(request);
 }
 
 /**

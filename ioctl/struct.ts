@@ -27,6 +27,8 @@ export interface FieldInfo {
   readonly doc?: string;
   /** Names of its bits. */
   readonly flags?: FlagTable;
+  /** `__counted_by(field)` of a flexible array: the field that has the number of its elements. */
+  readonly countedBy?: string;
   /** `__attribute__((aligned(n)))` of the field: bytes, a power of two. */
   readonly align?: number;
   /** Its name in C, where that is one that every view has: `bytes_: field(u64, { cName: 'bytes' })`. */

@@ -45,7 +45,7 @@ export const udmabuf_create_list = struct('udmabuf_create_list', {
     flags: FLAGS,
   }),
   count: doc(u32, 'in: number of items, from 1 to the parameter list_limit of the module (1024)'),
-  list: doc(flexible(udmabuf_create_item), 'in: the windows'),
+  list: field(flexible(udmabuf_create_item), { doc: 'in: the windows', countedBy: 'count' }),
 });
 export type udmabuf_create_list = View<typeof udmabuf_create_list>;
 

@@ -76,7 +76,21 @@ export {
   type Segment,
   type Vma,
 } from './fs/file.js';
+export { FileCall, type UserArgument } from './fs/file_call.js';
 export { HandleTable } from './fs/handle_table.js';
+export type { UserArray } from './fs/ioctl_argument.js';
+export {
+  EXTENSIBLE,
+  type HandlerArg,
+  type IoctlAnswer,
+  type IoctlHandler,
+  type IoctlOperations,
+  type IoctlRow,
+  type IoctlRows,
+  type IoctlStyle,
+  type IoctlSubject,
+  ioctlOperations,
+} from './fs/ioctl_table.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
 export * from './host/capability.js';
 export type { Credentials } from './host/credentials.js';
@@ -89,13 +103,13 @@ export {
   type DeviceFile,
   type DeviceOptions,
   defineDevice,
-  type HandlerArg,
   type Handlers,
   type OptionValues,
 } from './kit/device.js';
 export { Engine, type EngineJob, type EngineMemory } from './kit/engine.js';
 export type { ExampleSetting, Examples } from './kit/examples.js';
 export type { RegisteredDevice } from './kit/register.js';
+export { ktimeGet } from './ktime.js';
 export type { ByteRange } from './mm/cache/byte_ranges.js';
 export type { StaleAccess, StaleAccessKind } from './mm/cache/stale.js';
 export * from './mm/dma-mapping.js';

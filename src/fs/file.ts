@@ -1,4 +1,4 @@
-import { type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { type IoctlDef, type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
@@ -42,10 +42,10 @@ export interface Vma {
 export interface FileOperations {
   /** Missing: ENOTTY. `arg` is the argument as it came: mostly an address in the caller's memory. */
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
-  /** The requests that `ioctl` knows, for `--trace` to show by name and field. */
+  /** The requests that `ioctl` knows, for `--trace` to show by name and field. {@link ioctlOperations} gives all three. */
   ioctls?: IoctlTable;
-  /** The size in a request is that of the caller's struct: it is known by type and number alone. */
-  extensible?: boolean;
+  /** Which of them a request is; missing: the one with its number. */
+  findIoctl?(request: number): IoctlDef | undefined;
   /**
    * read(2): fills the caller's memory, and answers how many bytes; 0 at the end. Missing: EINVAL. Programs
    * get here only if a device that has it was there when they were started, or with `exact`.

@@ -39,6 +39,8 @@ export interface WaitOptions {
    * handler's SA_RESTART says) unless this says ERESTARTNOHAND (EINTR in any case).
    */
   interrupted?: number | undefined;
+  /** Signals do not end the wait; only that the caller is gone does. */
+  uninterruptible?: boolean | undefined;
   /** Called before the call ends with `interrupted`. */
   onInterrupt?: (() => void) | undefined;
   /** What to do then, in place of the handler from its start: for one that has done part of its work. */

@@ -12,6 +12,8 @@ import type { KernelCore } from '../core.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import type { MemoryPiece, Vma } from '../fs/file.js';
+import type { UserArgument } from '../fs/file_call.js';
+import { EXTENSIBLE, type HandlerArg, ioctlKey } from '../fs/ioctl_table.js';
 import type { Task } from '../task.js';
 import type { Examples } from './examples.js';
 
@@ -22,9 +24,6 @@ export type DeviceOptions = Readonly<Record<string, string | number | boolean>>;
 export type OptionValues<O extends DeviceOptions> = {
   readonly [K in keyof O]: O[K] extends number ? number : O[K] extends boolean ? boolean : string;
 };
-
-/** What a handler is given: the argument as a view; for an ioctl without a struct, the number itself. */
-export type HandlerArg<A extends CType | undefined> = A extends CType ? View<A> : number;
 
 /** What a handler gives, now or later. */
 export type Result<T> = T | Promise<T>;
@@ -55,6 +54,8 @@ export interface DeviceFile<S = unknown, D = unknown, E extends CType = CType> {
 /** One call of a program on an open file. */
 export interface DeviceCall {
   readonly task: Task;
+  /** Of an ioctl: where the caller has its argument, and of how many bytes it is by the request. */
+  readonly argument: UserArgument;
   /** The caller does not want to wait: O_NONBLOCK, unless this is an ioctl that is `blocking`. */
   readonly nonblocking: boolean;
   /** Aborted when nobody waits for the answer any more: a signal, the caller's end, or O_NONBLOCK. */
@@ -131,7 +132,7 @@ export interface DeviceDefinition<
   readonly ioctls?: T;
   /**
    * Structs may be shorter or longer than the definition's, as those of copy_struct_from_user(): what the caller
-   * does not have is zero, what this driver does not know has to be (E2BIG).
+   * does not have is zero, what this driver does not know has to be (E2BIG). Type, number and direction are matched.
    */
   readonly extensible?: boolean;
   /**
@@ -207,16 +208,17 @@ export function isDeviceDefinition(value: unknown): value is DeviceDefinition {
   return value instanceof Object && definitions.has(value);
 }
 
-function check({ name, ioctls = {}, ioctl, blocking }: DeviceDefinition): void {
+function check({ name, ioctls = {}, ioctl, blocking, extensible }: DeviceDefinition): void {
   if (typeof name !== 'string' || !/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(name))
     throw new TypeError(`"${name}" is no name below /dev`);
   const requests = new Map<number, string>();
   for (const [each, { name: named, request }] of Object.entries(ioctls)) {
     // Files are run as they are: no compiler may have looked at them.
     if (named !== each) throw new TypeError(`${name}: ${each} is no ioctl that ioctls() has made`);
-    const other = requests.get(request);
+    const key = ioctlKey(request, extensible ? EXTENSIBLE : {});
+    const other = requests.get(key);
     if (other) throw new TypeError(`${name}: ${other} and ${each} have the same number`);
-    requests.set(request, each);
+    requests.set(key, each);
     if (!(each in (ioctl ?? {}))) throw new TypeError(`${name}: ${each} has no handler`);
   }
   const named = blocking === true ? [] : (blocking ?? []);

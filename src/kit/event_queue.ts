@@ -1,7 +1,7 @@
 /** Events of an open file, as input(4), DRM and V4L2 have them: queued by the driver, read in order. */
 import type { CType, IoctlArg } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
-import type { DeviceCallImpl } from './call.js';
+import type { DeviceCallImpl } from './device_call.js';
 
 /** Events that are kept for a file that nobody reads; then the oldest goes. */
 const MAX_EVENTS = 4096;

@@ -2,8 +2,8 @@
 
 import type { Attribute } from '../base/attribute.js';
 import type { KernelCore } from '../core.js';
+import { notLater, textOf } from '../fs/answers.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
-import { notLater, textOf } from './answers.js';
 import { deviceOperations } from './char_device.js';
 import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
 

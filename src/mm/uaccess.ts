@@ -102,8 +102,10 @@ export function copyFromUser<T extends CType>(mm: UserMemory, address: number, t
 /** MAX_RW_COUNT of <linux/fs.h>: what one call moves at most. kvmalloc() refuses what is more than INT_MAX. */
 const MAX_SIZE = 2 ** 31 - PAGE_SIZE;
 
-function memdupUser(mm: UserMemory, address: number, size: number): Uint8Array {
+/** vmemdup_user(): so many bytes of the caller's, whose number a program may have said. EFAULT, ENOMEM. */
+export function memdupUser(mm: UserMemory, address: number, size: number): Uint8Array {
   if (size > MAX_SIZE) throw errno('ENOMEM');
+  if (size === 0) return new Uint8Array();
   // A length that is made up mostly goes beyond what is there: that is found before there is memory for it.
   if (size > PAGE_SIZE) {
     for (const edge of [address, address + size - 1]) mm.read(edge, new Uint8Array(1));
@@ -113,7 +115,9 @@ function memdupUser(mm: UserMemory, address: number, size: number): Uint8Array {
   return bytes;
 }
 
-function allocate(size: number): Uint8Array {
+/** Zeroed memory, for as many bytes as a program may have said. ENOMEM. */
+export function allocate(size: number): Uint8Array {
+  if (size > MAX_SIZE) throw errno('ENOMEM');
   try {
     return new Uint8Array(size);
   } catch (error) {

@@ -120,10 +120,12 @@ class IoctlText {
 
   constructor(call: CallArguments) {
     const request = call.uint(1);
-    const { ioctls = {}, extensible = false } = call.task.fget(call.int(0))?.f_op ?? {};
-    this.#def = findIoctl(ioctls, request, extensible);
+    const f_op = call.task.fget(call.int(0))?.f_op ?? {};
+    const { ioctls = {} } = f_op;
+    this.#def = f_op.findIoctl ? f_op.findIoctl(request) : findIoctl(ioctls, request);
     const { arg: type, name, dir, copy = dir } = this.#def ?? {};
-    this.#size = type && extensible ? _IOC_SIZE(request) : (type?.size ?? 0);
+    // A request that is not the definition's own has the size of the caller's struct.
+    this.#size = this.#def?.request === request ? (type?.size ?? 0) : _IOC_SIZE(request);
     // What the kernel is to fill says nothing yet.
     if (type && copy !== _IOC_READ) this.#in = this.#read(call, type);
     this.before = [

@@ -63,9 +63,14 @@ describe.each(LINKAGES)('a program (%s)', (linkage) => {
     kernel.addDevice(g.gadget({ name: 'growing', extensible: true }));
     const exact = await client(kernel, 'gadget', 'sizes');
     expect(lines(exact.stdout).filter((line) => line.includes('->'))).toEqual(
-      ['shorter', 'longer', 'longer, not zero', 'longer than memory', 'nothing at all'].map(
-        (what) => `${what} -> -1 ENOTTY`,
-      ),
+      [
+        'shorter',
+        'longer',
+        'longer, not zero',
+        'longer than memory',
+        'nothing at all',
+        'no direction',
+      ].map((what) => `${what} -> -1 ENOTTY`),
     );
     const { stdout } = await client(kernel, 'growing', 'sizes');
     expect(lines(stdout)).toEqual([
@@ -77,6 +82,7 @@ describe.each(LINKAGES)('a program (%s)', (linkage) => {
       '13',
       'longer than memory -> -1 EFAULT',
       'nothing at all -> 0',
+      'no direction -> -1 ENOTTY',
     ]);
   });
 

@@ -102,7 +102,8 @@ static void sizes(void) {
     SAY("%llu", more.sum.sum);
     memcpy(page + PAGE - 16, &more, 16);
     T("longer than memory", ioctl(fd, GADGET_SUM_LONG, page + PAGE - 16));
-    T("nothing at all", ioctl(fd, _IO('T', 0xe0), NULL));
+    T("nothing at all", ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, 'T', 0xe0, 0), NULL));
+    T("no direction", ioctl(fd, _IO('T', 0xe0), NULL));
 }
 
 static void fds(void) {

@@ -1,12 +1,12 @@
 /** Containers of fences taken apart, and put together again with less in them. Linux: dma-fence-unwrap.c. */
 import type { KernelCore } from '../../core.js';
+import { ktimeGet } from '../../ktime.js';
 import {
   type DmaFence,
   dmaFenceAllocatePrivateStub,
   dmaFenceContextAlloc,
   dmaFenceIsLater,
   dmaFenceIsSignaled,
-  ktimeGet,
 } from './dma-fence.js';
 import { asDmaFenceArray, DmaFenceArray } from './dma-fence-array.js';
 import { asDmaFenceChain } from './dma-fence-chain.js';

@@ -6,6 +6,7 @@
 import type { KernelCore } from '../../core.js';
 import { Errno, errno } from '../../errno.js';
 import { onWake, Wait, type Wakeable } from '../../fs/wait_queue.js';
+import { ktimeGet } from '../../ktime.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { PerKernel } from '../../per_kernel.js';
 import { KERN_ERR } from '../../printk.js';
@@ -160,11 +161,6 @@ export class DmaFence implements Wakeable {
     this.#callbacks.add(callback);
     return true;
   }
-}
-
-/** CLOCK_MONOTONIC in nanoseconds, which is what Node's clock is. */
-export function ktimeGet(): bigint {
-  return process.hrtime.bigint();
 }
 
 const made = new PerKernel<KernelCore, { next: number; tell?: (fence: DmaFence) => void }>(() => ({

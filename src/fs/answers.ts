@@ -4,8 +4,8 @@
  */
 import { inspect } from 'node:util';
 import { Errno } from '../errno.js';
-import type { MemoryPiece } from '../fs/file.js';
 import { pageAlign } from '../mm/page.js';
+import type { MemoryPiece } from './file.js';
 
 /** The most negative result that is an errno: Linux's MAX_ERRNO. */
 const LEAST = -4095;
