@@ -83,7 +83,7 @@ function readOnly(kernel: Kernel, bytes: Uint8Array) {
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-// ---- as DRM has it: any direction, any size, and the struct comes back also with an error
+// ---- as DRM has it: of any direction and size, and the struct comes back also with an error
 
 const AUTH = 1;
 const MASTER = 2;
