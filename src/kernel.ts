@@ -1,6 +1,5 @@
 /** Where a kernel is put together: the core, the drivers, and the ways in. Nothing but the package's entries imports it. */
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
-import { _IOC_TYPE } from '../ioctl/index.js';
 import { KernelCore, type KernelOptions, type Waiter } from './core.js';
 import { SW_SYNC } from './drivers/dma-buf/sw_sync.js';
 import { initcalls } from './drivers/index.js';
@@ -15,6 +14,7 @@ import { type KernelModule, Modules } from './module.js';
 import { Report } from './observe/report.js';
 import { TraceEvents, type TraceEventsOptions } from './observe/trace_events.js';
 import { EXACT_CALLS } from './supervisor/filter.js';
+import { needsOf } from './supervisor/needs.js';
 import { spawn } from './supervisor/spawn.js';
 import { Supervisor, type Tracer } from './supervisor/supervisor.js';
 import { Sys } from './syscall/sys.js';
@@ -38,9 +38,6 @@ export class Kernel extends KernelCore {
   /** The way in for this process: open, ioctl, mmap, poll … */
   readonly sys: Sys;
   readonly #modules = new Modules(this);
-  /** What devices of one's own need programs' filters to let us see. */
-  readonly #ioctlTypes = new Set<string>();
-  #readable = false;
   #supervisor: Supervisor | undefined;
   #report: Report | undefined;
 
@@ -58,12 +55,6 @@ export class Kernel extends KernelCore {
    * @throws RangeError for an option that it does not have; what its `probe` throws.
    */
   addDevice(definition: DeviceDefinition, options?: DeviceOptions): RegisteredDevice {
-    const { attributes = {}, events, read, write } = definition;
-    const stored = Object.values(attributes).some((file) => 'store' in file);
-    this.#readable ||= Boolean(read || write || events || stored);
-    for (const { request } of Object.values(definition.ioctls ?? {})) {
-      this.#ioctlTypes.add(_IOC_TYPE(request));
-    }
     return addDevice(this, definition, options);
   }
 
@@ -148,8 +139,7 @@ export class Kernel extends KernelCore {
     const needs = {
       exact: exact || (faultsOf(this)?.hitsAny(EXACT_CALLS) ?? false),
       strictCoherency,
-      transfers: this.#readable,
-      ioctlTypes: this.#ioctlTypes,
+      ...needsOf(this.root),
       watchProcesses: this.observers.watchProcesses,
     };
     return spawn(this.#supervisor, command, args, spawnOptions, needs, strings);

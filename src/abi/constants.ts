@@ -14,10 +14,12 @@ export const EPOLL_CTL_MOD = 3;
 export const POLLFD_SIZE = 8;
 
 /** <linux/fcntl.h>, <asm-generic/fcntl.h> */
+export const F_DUPFD = 0;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_SETLEASE = 1024;
 export const F_NOTIFY = 1026;
+export const F_DUPFD_CLOEXEC = 1030;
 export const F_ADD_SEALS = 1033;
 export const F_GET_SEALS = 1034;
 

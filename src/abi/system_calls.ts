@@ -15,6 +15,7 @@ import {
   fail,
   type Instruction,
   JEQ_K,
+  JGE_K,
   LD_W_ABS,
   notify,
   RET_A,
@@ -25,6 +26,8 @@ import {
 import {
   CLONE_THREAD,
   F_ADD_SEALS,
+  F_DUPFD,
+  F_DUPFD_CLOEXEC,
   F_GET_SEALS,
   F_GETFL,
   F_NOTIFY,
@@ -34,12 +37,25 @@ import {
 
 const { ERESTARTNOHAND, ERESTARTSYS } = Errno;
 
+/**
+ * Of what is read and written, programs' filters show us descriptors from HIGH_FDS on, which is where such files are
+ * opened, and those below LOW_FDS, which is where shells put them; or only the former; or nothing. What programs do
+ * with their other files costs them nothing.
+ */
+export type Transfers = 'everywhere' | 'high' | 'nowhere';
+
+/** Below the 1024 that select(2) can name, and above what most programs ever have open. */
+export const HIGH_FDS = 768;
+/** Shells redirect these. */
+export const LOW_FDS = 10;
+
 /** What programs' calls have to be looked at for. */
 export interface Needs {
   /** Everything that is answered otherwise than the machine's kernel does, also where that costs much. */
   exact: boolean;
-  /** There is something to be read or written whose driver does that. */
-  transfers: boolean;
+  /** Whether there is something to be read whose driver does that, and to be written. */
+  reads: Transfers;
+  writes: Transfers;
   /** Types of ioctls, one character each, that devices of one's own have. */
   ioctlTypes: ReadonlySet<string>;
   /** The search for stale reads: it has to know which pages a program has in its page table. */
@@ -67,7 +83,9 @@ export interface SystemCall {
 }
 
 const exact = (needs: Needs) => needs.exact;
-const transfers = (needs: Needs) => needs.exact || needs.transfers;
+const reads = (needs: Needs) => needs.exact || needs.reads !== 'nowhere';
+const writes = (needs: Needs) => needs.exact || needs.writes !== 'nowhere';
+const high = (needs: Needs) => !needs.exact && (reads(needs) || writes(needs));
 const strict = (needs: Needs) => needs.strictCoherency;
 const processes = (needs: Needs) => needs.watchProcesses;
 const strictOrProcesses = (needs: Needs) => needs.strictCoherency || needs.watchProcesses;
@@ -131,13 +149,39 @@ const fileMappings = (): Instruction[] => [
 ];
 
 /** Those whose argument `index` is one of these. */
-const only = (index: number, values: readonly number[]): Instruction[] => [
+const among = (index: number, values: readonly number[]): Instruction[] => [
   ...values.flatMap((value) => when(argLow(index), value, notify)),
   allow,
 ];
 
-const fcntls = ({ exact }: Needs) =>
-  only(1, [F_ADD_SEALS, F_GET_SEALS, ...(exact ? [F_GETFL, F_SETFL, F_SETLEASE, F_NOTIFY] : [])]);
+const fcntls = (needs: Needs): Instruction[] => [
+  ...(high(needs) ? ofHigh(duplicating) : []),
+  ...among(1, [
+    F_ADD_SEALS,
+    F_GET_SEALS,
+    ...(needs.exact ? [F_GETFL, F_SETFL, F_SETLEASE, F_NOTIFY] : []),
+  ]),
+];
+
+const duplicating = [F_DUPFD, F_DUPFD_CLOEXEC].flatMap((command) =>
+  when(argLow(1), command, notify),
+);
+
+/** `then`, if the first argument is a descriptor that we have chosen the number of. */
+function ofHigh(then: readonly Instruction[]): Instruction[] {
+  return [[LD_W_ABS, 0, 0, argLow(0)], [JGE_K, 0, then.length, HIGH_FDS], ...then];
+}
+
+const duplicates = (): Instruction[] => [...ofHigh([notify]), allow];
+
+/** Those with descriptors that have to be looked at. */
+const transfersOf =
+  (what: 'reads' | 'writes') =>
+  (needs: Needs): Instruction[] => {
+    if (needs.exact) return [notify];
+    if (needs[what] === 'high') return [...ofHigh([notify]), allow];
+    return [...ofHigh([notify]), [JGE_K, 0, 1, LOW_FDS], allow, notify];
+  };
 
 /** Calls that wait for descriptors, as many as argument `index` says: of none, they only sleep. */
 const ofAny = (index: number) => (): Instruction[] => [...when(argLow(index), 0, allow), notify];
@@ -158,14 +202,23 @@ const path = { filter: unlessOurs };
 const opening = { ...path, errors: OPEN, interrupted: ERESTARTSYS, atOnce: true };
 const stating = { ...path, errors: STAT };
 const looking = { ...path, errors: PATH };
-/** What ordinary programs do all the time. */
-const transfer = { needed: transfers, errors: TRANSFER, transfer: true };
-const waiting = { ...transfer, interrupted: ERESTARTSYS };
+const transfer = { errors: TRANSFER, transfer: true };
+const reading = { needed: reads, filter: transfersOf('reads'), ...transfer };
+const writing = { needed: writes, filter: transfersOf('writes'), ...transfer };
+const waiting = { interrupted: ERESTARTSYS };
 const polling = { errors: WAIT, interrupted: ERESTARTNOHAND };
 
 const { address, at_flags, dirfd, fd, fd_set, int, long } = arg;
 
 export const systemCalls = {
+  // What programs do all the time comes first.
+  read: { args: [fd, address, long], ...reading, ...waiting },
+  write: { args: [fd, address, long], ...writing, ...waiting },
+  readv: { args: [fd, address, int], ...reading, ...waiting },
+  writev: { args: [fd, address, int], ...writing, ...waiting },
+  pread64: { args: [fd, address, long, long], ...reading },
+  pwrite64: { args: [fd, address, long, long], ...writing },
+
   ioctl: { args: [fd, int, address], filter: ioctls, interrupted: ERESTARTSYS },
   mmap: {
     args: [address, long, arg.prot, arg.map_flags, fd, arg.offset],
@@ -207,21 +260,20 @@ export const systemCalls = {
   // EPOLL_CTL_ADD; the others need nothing that could run out.
   epoll_ctl: { args: [int, arg.epoll_op, fd, address], errors: ['ENOMEM', 'ENOSPC'] },
 
-  read: { args: [fd, address, long], ...waiting },
-  write: { args: [fd, address, long], ...waiting },
-  readv: { args: [fd, address, int], ...waiting },
-  writev: { args: [fd, address, int], ...waiting },
-  pread64: { args: [fd, address, long, long], ...transfer },
-  pwrite64: { args: [fd, address, long, long], ...transfer },
-  preadv: { args: [fd, address, int, long], ...transfer },
-  pwritev: { args: [fd, address, int, long], ...transfer },
-  preadv2: { args: [fd, address, int, long, long, int], ...transfer },
-  pwritev2: { args: [fd, address, int, long, long, int], ...transfer },
+  preadv: { args: [fd, address, int, long], ...reading },
+  pwritev: { args: [fd, address, int, long], ...writing },
+  preadv2: { args: [fd, address, int, long, long, int], ...reading },
+  pwritev2: { args: [fd, address, int, long, long, int], ...writing },
   sendfile: { args: [fd, fd, address, long], needed: exact },
   splice: { args: [fd, address, fd, address, long, int], needed: exact },
   copy_file_range: { args: [fd, address, fd, address, long, int], needed: exact },
   sync_file_range: { args: [fd, long, long, int], needed: exact },
   readahead: { args: [fd, long, long], needed: exact },
+
+  // Only those of descriptors that we have chosen the number of.
+  dup: { args: [int], filter: duplicates, needed: high },
+  dup2: { args: [int, int], filter: duplicates, needed: high },
+  dup3: { args: [int, int, int], filter: duplicates, needed: high },
 
   poll: { args: [arg.pollfds, int, int], filter: ofAny(1), ...polling },
   ppoll: { args: [arg.pollfds, int, address, address], filter: ofAny(1), ...polling },
@@ -234,7 +286,7 @@ export const systemCalls = {
   mlock: { args: [address, long], needed: strict },
   mlock2: { args: [address, long, int], needed: strict },
   mlockall: { args: [int], needed: strict },
-  madvise: { args: [address, long, int], filter: () => only(2, PAGE_ADVICE), needed: strict },
+  madvise: { args: [address, long, int], filter: () => among(2, PAGE_ADVICE), needed: strict },
   exit_group: { args: [int], needed: strictOrProcesses },
   exit: { args: [int], needed: processes },
   fork: { args: [], needed: processes },

@@ -42,17 +42,25 @@ export interface Vma {
 export interface FileOperations {
   /** Missing: ENOTTY. `arg` is the argument as it came: mostly an address in the caller's memory. */
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
-  /** The requests that `ioctl` knows, for `--trace` to show by name and field. {@link ioctlOperations} gives all three. */
+  /**
+   * The requests that `ioctl` knows, for `--trace` to show by name and field; {@link ioctlOperations} gives all three.
+   * Those of the types of terminals (T) and sockets (0x89) reach it only if they are here.
+   */
   ioctls?: IoctlTable;
   /** Which of them a request is; missing: the one with its number. */
   findIoctl?(request: number): IoctlDef | undefined;
   /**
    * read(2): fills the caller's memory, and answers how many bytes; 0 at the end. Missing: EINVAL. Programs
-   * get here only if a device that has it was there when they were started, or with `exact`.
+   * get here only if there was a node of a driver that has it when they were started, or with `exact`.
    */
   read?(file: File, segments: readonly Segment[], task: Task): number | Wait;
   /** write(2), in the same way: how many bytes were taken. */
   write?(file: File, segments: readonly Segment[], task: Task): number | Wait;
+  /**
+   * Hardly anybody reads or writes it (sysfs has many such files): then no program's standard input and output are to
+   * cost more, and it is not served by way of a shell's redirection, but with `exact`.
+   */
+  seldom?: boolean;
   /** Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. */
   mmap?(file: File, vma: Vma): MemoryPiece[];
   /**
@@ -161,6 +169,10 @@ export class File {
     this.link = init.link;
     this.backing = init.backing ?? makeShmem(kernel, init.name, init.attributes.size);
     kernel.files.add(this);
+    if (!this.f_op.poll) return;
+    kernel.pollable++;
+    // Memory is always ready, to the machine's kernel. Who brings something else knows better.
+    if (!init.backing) kernel.busyFiles.add(this);
   }
 
   /** References of the kernel itself. */
@@ -238,16 +250,23 @@ export class File {
 
   /** For an open(2) that failed half way: gone without `release`, as the driver never saw it opened. */
   abandon(): void {
-    this.kernel.files.delete(this);
+    this.#forget();
     this.backing.close();
+  }
+
+  #forget(): void {
+    this.kernel.files.delete(this);
+    if (!this.f_op.poll) return;
+    this.kernel.pollable--;
+    this.kernel.busyFiles.delete(this);
   }
 
   /** The memory is gone, or was never given to anybody. */
   #end(): void {
     this.#ended = true;
     if (this.#holds > 0) return;
-    const { files, observers } = this.kernel;
-    files.delete(this);
+    const { observers } = this.kernel;
+    this.#forget();
     for (const companion of this.companions.values()) companion.close();
     if (observers.active) observers.tell('fileReleased', this);
     try {

@@ -107,15 +107,8 @@ export function deviceOperations(
         throw error;
       }
       count(true);
-      if (!ops.poll) return;
-      file.kernel.pollable++;
-      file.kernel.busyFiles.add(file);
     },
     release(file) {
-      if (ops.poll) {
-        file.kernel.pollable--;
-        file.kernel.busyFiles.delete(file);
-      }
       try {
         notLater('release', definition.release?.(openFileOf(file)));
       } finally {

@@ -1,6 +1,7 @@
 /** A system call that a program waits in, and the ways to answer it. */
 
-import { INJECTED_FAILURE } from '../abi/system_calls.js';
+import { O_CLOEXEC } from '../../ioctl/index.js';
+import { INJECTED_FAILURE, type Needs } from '../abi/system_calls.js';
 import { Errno, orThrow } from '../errno.js';
 import type { CallFault } from '../fault/program_calls.js';
 import type { Wait } from '../fs/wait_queue.js';
@@ -26,6 +27,7 @@ export type Traced = (call: Call, answer: number | undefined) => void;
 
 /** struct seccomp_notif: u64 id, u32 pid, u32 flags, then s32 nr, u32 arch, u64 ip, u64 args[6]. */
 const ARGS = 32;
+const SECCOMP_ADDFD_FLAG_SETFD = 1 << 0;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const RESPONSE_SIZE = 24;
@@ -45,6 +47,8 @@ export class Call {
   fault: CallFault | null | undefined;
   /** The thread that waits. */
   task!: RemoteTask;
+  /** What the filter of its program was made for. */
+  needs!: Needs;
   /** What those who observe know it as, if anybody does. */
   observed: ObservedCall | undefined;
   /** To be told of the answer, for `--trace`. */
@@ -96,6 +100,7 @@ export class Call {
   clone(): Call {
     const copy = new Call(this.listener, this.notif.slice());
     copy.task = this.task;
+    copy.needs = this.needs;
     copy.deadline = this.deadline;
     // What has begun without a fault ends without one.
     copy.fault = this.fault ?? null;
@@ -104,15 +109,15 @@ export class Call {
     return copy;
   }
 
-  /** Puts a descriptor of ours into the caller's table. EMFILE when that is full. */
-  addFd(fd: number, cloexec: boolean): number {
+  /** Puts a descriptor of ours into the caller's table, at `number`, which is free, or the lowest. EMFILE when that is full. */
+  addFd(fd: number, cloexec: boolean, number?: number): number {
     this.installed = true;
-    return this.#addFd(fd, cloexec, 0);
+    return this.#addFd(fd, cloexec, 0, number);
   }
 
   /** The same, and the new descriptor is the call's result. */
-  answerFd(fd: number, cloexec: boolean): typeof ANSWERED {
-    this.answered = this.#addFd(fd, cloexec, SECCOMP_ADDFD_FLAG_SEND);
+  answerFd(fd: number, cloexec: boolean, number?: number): typeof ANSWERED {
+    this.answered = this.#addFd(fd, cloexec, SECCOMP_ADDFD_FLAG_SEND, number);
     return ANSWERED;
   }
 
@@ -149,9 +154,14 @@ export class Call {
     return native.interruptCall(listener, notif, tid, error, sigmask) !== -Errno.EPERM;
   }
 
-  #addFd(fd: number, cloexec: boolean, flags: number): number {
-    const fdFlags = cloexec ? 0o2000000 : 0;
-    return orThrow(native.notifAddfd(this.listener, this.notif, fd, flags, 0, fdFlags));
+  #addFd(fd: number, cloexec: boolean, flags: number, number: number | undefined): number {
+    const { listener, notif } = this;
+    const fdFlags = cloexec ? O_CLOEXEC : 0;
+    if (number !== undefined) {
+      const how = flags | SECCOMP_ADDFD_FLAG_SETFD;
+      return orThrow(native.notifAddfd(listener, notif, fd, how, number, fdFlags));
+    }
+    return orThrow(native.notifAddfd(listener, notif, fd, flags, 0, fdFlags));
   }
 
   /** Sends an answer. That the caller is gone by now is no error. */

@@ -40,7 +40,8 @@ export function buildFilter(needs: Needs): Uint8Array {
 
 const NOTHING: Needs = {
   exact: false,
-  transfers: false,
+  reads: 'nowhere',
+  writes: 'nowhere',
   ioctlTypes: new Set(),
   strictCoherency: false,
   watchProcesses: false,

@@ -72,7 +72,7 @@ export function spawn(
       child.kill('SIGKILL');
       throw unsupported(report);
     }
-    supervisor.addListener(report.listener);
+    supervisor.addListener(report.listener, needs);
     const exec = receive(ours);
     if (exec.step === STEP_EXEC) {
       const [file = '', ...spawnargs] = program;

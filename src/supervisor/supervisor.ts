@@ -1,6 +1,7 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
+import type { Needs } from '../abi/system_calls.js';
 import type { KernelCore, Waiter } from '../core.js';
 import { Errno, ErrnoError, orThrow } from '../errno.js';
 import { type Faults, faultsOf } from '../fault/faults.js';
@@ -54,7 +55,8 @@ export class Supervisor {
   readonly #kernel: KernelCore;
   readonly #epfd = orThrow(native.epollCreate());
   readonly #watch: FdWatch;
-  readonly #listeners = new Set<number>();
+  /** With what the filters of their programs were made for. */
+  readonly #listeners = new Map<number, Needs>();
   readonly #ready = new Uint32Array(2 * 32);
   /** The call that is being answered: one object for all, as there is one at a time. */
   readonly #call = new Call(-1, new Uint8Array(Math.max(NOTIF_SIZE, notifSize())));
@@ -93,10 +95,10 @@ export class Supervisor {
   }
 
   /** Takes over a listener: serves its programs until the last of them is gone. */
-  addListener(listener: number): void {
+  addListener(listener: number, needs: Needs): void {
     native.notifSetFlags(listener, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP); // Linux 6.6; else slower
     orThrow(native.epollCtl(this.#epfd, EPOLL_CTL_ADD, listener, EPOLLIN, listener));
-    this.#listeners.add(listener);
+    this.#listeners.set(listener, needs);
     this.#watch.ref();
   }
 
@@ -152,6 +154,7 @@ export class Supervisor {
     // ENOENT: the caller was killed meanwhile.
     if (fetch && native.notifRecv(listener, call.notif) < 0) return;
     call.listener = listener;
+    call.needs = this.#listeners.get(listener) as Needs;
     call.installed = false;
     call.fault = undefined;
     call.observed = undefined;
@@ -319,7 +322,7 @@ export class Supervisor {
   }
 
   close(): void {
-    for (const listener of [...this.#listeners]) this.#removeListener(listener);
+    for (const listener of [...this.#listeners.keys()]) this.#removeListener(listener);
     // Nobody waits any more: whoever works for a call is told.
     this.#checkParked();
     clearInterval(this.#signalTimer);

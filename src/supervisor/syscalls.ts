@@ -1,6 +1,7 @@
 /** Who handles each system call: a handler for each row of abi/system_calls.ts. */
 import type { SystemCallName } from '../abi/system_calls.js';
 import type { Handler } from './call.js';
+import { dupCalls } from './calls/dup.js';
 import { fdCalls } from './calls/fd.js';
 import { mmapCalls } from './calls/mmap.js';
 import { pagesCalls } from './calls/pages.js';
@@ -18,6 +19,7 @@ type Served = Exclude<SystemCallName, 'io_uring_setup'>;
 export function handlersOf(context: Context): Readonly<Record<Served, Handler>> {
   const handlers = {
     ...fdCalls,
+    ...dupCalls,
     ...transferCalls,
     ...mmapCalls,
     ...pagesCalls,

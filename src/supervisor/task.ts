@@ -1,5 +1,6 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import { HIGH_FDS } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { errnoName, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
@@ -13,7 +14,9 @@ import { KERN_WARNING } from '../printk.js';
 import type { Given, Task } from '../task.js';
 import type { Call } from './call.js';
 import { openFlags } from './fdinfo.js';
+import { freeHighFd, isServed } from './high_fds.js';
 import { HotDescriptor } from './hot_descriptor.js';
+import { lackOf } from './needs.js';
 
 /** <linux/pidfd.h>, Linux 6.9. */
 const PIDFD_THREAD = 0o200;
@@ -127,9 +130,42 @@ export class RemoteTask implements Task {
     return duplicate;
   }
 
+  /**
+   * The number that a new descriptor of a file is to have in the program, from `least` on; undefined: the lowest. The
+   * log says what will not be served of it.
+   */
+  numberOf({ f_op, link }: File, least = 0): number | undefined {
+    const lack = lackOf(this.call.needs, f_op);
+    if (lack.length > 0) {
+      const what = `is not served when it calls ${lack.join(', ')}`;
+      this.say(`${what} of ${link()}, as nothing had these when it was started`);
+    }
+    if (
+      this.call.needs.exact ||
+      !isServed(f_op) ||
+      lack.includes('read') ||
+      lack.includes('write')
+    ) {
+      return undefined;
+    }
+    const number = freeHighFd(this.tid, least);
+    if (number === undefined) {
+      this.say(
+        `is not served when it reads or writes ${link()}: RLIMIT_NOFILE leaves it no descriptor from ${HIGH_FDS} on`,
+      );
+    }
+    return number;
+  }
+
+  /** Says what is not done for it, and that `--exact` does it. */
+  say(what: string): void {
+    this.kernel.printk(KERN_WARNING, `dmabuf-shim: process ${this.pid} ${what}; --exact serves it`);
+  }
+
   installFd(file: File, flags: number): number {
     const cloexec = (flags & O_CLOEXEC) !== 0;
-    const fd = file.lend(flags, (own) => this.call.addFd(own, cloexec));
+    const number = this.numberOf(file);
+    const fd = file.lend(flags, (own) => this.call.addFd(own, cloexec, number));
     const { observers } = this.kernel;
     if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
     return fd;

@@ -234,7 +234,6 @@ export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf
   const { ops } = info;
   if (!ops.pin !== !ops.unpin || (ops.cache_sgt_mapping && ops.pin)) throw errno('EINVAL');
   const dmabuf = new DmaBuf(kernel, info);
-  kernel.pollable++;
   listOf(kernel).add(dmabuf);
   if (kernel.observers.active) kernel.observers.tell('bufferExported', dmabuf);
   return dmabuf;
@@ -335,13 +334,11 @@ const dmaBufFops: FileOperations = {
 
   release(file) {
     const dmabuf = bufferOf(file);
-    file.kernel.pollable--;
     listOf(file.kernel).delete(dmabuf);
     checkDetached(dmabuf);
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();
     dmabuf.resv.fini();
-    file.kernel.busyFiles.delete(file);
     file.kernel.observers.tell('bufferReleased', dmabuf);
   },
 };

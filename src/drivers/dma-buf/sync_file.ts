@@ -56,7 +56,6 @@ export class SyncFile {
       attributes: { mode: constants.S_IRUSR | constants.S_IWUSR, size: 0 },
       link: () => 'anon_inode:sync_file',
     });
-    kernel.pollable++;
     this.file.f_flags = O_RDONLY;
     this.file.private_data = this;
     if (dmaFenceIsSignaled(fence)) this.#signaled();
@@ -146,7 +145,6 @@ const syncFileFops: FileOperations = {
   },
 
   release(file) {
-    file.kernel.pollable--;
     syncFileOf(file).release();
   },
 };

@@ -13,6 +13,8 @@ import {
 } from '../../../ioctl/index.js';
 import {
   F_ADD_SEALS,
+  F_DUPFD,
+  F_DUPFD_CLOEXEC,
   F_GET_SEALS,
   F_GETFL,
   F_NOTIFY,
@@ -25,6 +27,7 @@ import type { File } from '../../fs/file.js';
 import { vfsLlseek } from '../../syscall/lseek.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { openFlags } from '../fdinfo.js';
+import { duplicate } from './dup.js';
 
 /**
  * The file of ours that an argument of the call, mostly the first, names by its descriptor. EBADF for
@@ -80,6 +83,8 @@ const fcntl: Handler = (call) => {
   const command = call.int(1);
   // A program that seals what was just under a buffer is to find that the buffer has gone.
   if (command === F_ADD_SEALS) call.task.kernel.settle();
+  if (command === F_DUPFD) return duplicate(call, call.int(2), false);
+  if (command === F_DUPFD_CLOEXEC) return duplicate(call, call.int(2), true);
   const file = call.task.fget(call.int(0));
   if (!file) return CONTINUE;
   if (command === F_GETFL) return openFlags(file, call.task.tid, call.int(0)) ?? CONTINUE;

@@ -76,7 +76,8 @@ export function openCalls({ paths, shadows, kernel }: Context) {
     const file = pathOnly ? pathFile(node, kernel) : openFileNode(node, call.task, flags);
     try {
       const kept = pathOnly ? O_RDONLY : flags & ~OPENING_FLAGS;
-      file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0));
+      const number = call.task.numberOf(file);
+      file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0, number));
       if (observers.active) {
         observers.tell('descriptorInstalled', file, call.answered, call.task.pid);
       }

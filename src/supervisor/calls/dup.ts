@@ -1,0 +1,48 @@
+/**
+ * dup(2) and its kin, of descriptors that have the numbers by which filters know that they are read and written here.
+ * A duplicate gets such a number too, if the program leaves the choice.
+ */
+import { HIGH_FDS, LOW_FDS } from '../../abi/system_calls.js';
+import type { File } from '../../fs/file.js';
+import { native } from '../../native.js';
+import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { isServed } from '../high_fds.js';
+
+function servedFile(call: Call): File | undefined {
+  const file = call.task.fget(call.int(0));
+  return file && isServed(file.f_op) ? file : undefined;
+}
+
+/** A new descriptor of the same open file, from `least` on. */
+export function duplicate(call: Call, least: number, cloexec: boolean): Answer {
+  const file = servedFile(call);
+  const number = file && call.task.numberOf(file, least);
+  if (number === undefined) return CONTINUE;
+  const fd = call.task.dupDescriptor(call.int(0));
+  try {
+    return call.answerFd(fd, cloexec, number);
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** The program has chosen the number: what filters tell there is served, as if it were ours. */
+function duplicateTo(call: Call): Answer {
+  const [fd, number] = [call.int(0), call.int(1)];
+  if (number === fd || number < 0 || number >= HIGH_FDS) return CONTINUE;
+  const file = servedFile(call);
+  if (!file) return CONTINUE;
+  const { read, write } = file.f_op;
+  const { reads, writes } = call.needs;
+  const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
+  if (number >= LOW_FDS || !low) {
+    call.task.say(`is not served when it reads or writes ${file.link()} as descriptor ${number}`);
+  }
+  return CONTINUE;
+}
+
+export const dupCalls = {
+  dup: (call) => duplicate(call, 0, false),
+  dup2: duplicateTo,
+  dup3: duplicateTo,
+} satisfies Record<string, Handler>;

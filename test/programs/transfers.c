@@ -1,0 +1,55 @@
+/* transfers NODE ATTRIBUTE: reads, writes and waits for a device of test/supervisor/transfers.test.ts; a line each. */
+#include "kit.h"
+#include <poll.h>
+#include <sys/select.h>
+#include <sys/uio.h>
+
+static char text[64];
+
+static void readings(const char *name, int fd) {
+    memset(text, 0, sizeof text);
+    who = name;
+    W("write", write(fd, "hello", 5));
+    W("read", read(fd, text, sizeof text));
+    WSAY("%s", text);
+    struct iovec parts[] = {{"he", 2}, {"llo", 3}}, into[] = {{text, 1}, {text + 1, 63}};
+    W("writev", writev(fd, parts, 2));
+    W("readv", readv(fd, into, 2));
+}
+
+int main(int argc, char **argv) {
+    if (argc < 3) return 2;
+    int null = open("/dev/null", O_RDWR), fd = open(argv[1], O_RDWR), next = open("/dev/null", O_RDWR);
+    SAY("others as ever: %d", next == null + 1 || fd == null + 1);
+    readings("opened", fd);
+    T("pread", pread(fd, text, 1, 0));
+    struct pollfd p = {fd, POLLIN, 0};
+    T("poll of nothing", poll(&p, 1, 0));
+    T("write", write(fd, "x", 1));
+    T("poll", poll(&p, 1, -1));
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    T("select", select(fd + 1, &set, NULL, NULL, NULL));
+    T("read", read(fd, text, sizeof text));
+
+    int copy = dup(fd), far = fcntl(fd, F_DUPFD, 20), closing = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    SAY("all different: %d", fd != copy && copy != far && far != closing && fd != far);
+    SAY("from 20 on: %d", far >= 20);
+    SAY("close-on-exec: %d %d", fcntl(copy, F_GETFD), fcntl(closing, F_GETFD));
+    readings("dup", copy);
+    readings("F_DUPFD", far);
+    readings("F_DUPFD_CLOEXEC", closing);
+    dup2(fd, 0);
+    readings("standard input", 0);
+    SAY("dup2 to 12: %d", dup2(fd, 12));
+
+    int attribute = open(argv[2], O_RDWR);
+    T("store", write(attribute, "7", 1));
+    T("store of nonsense", write(attribute, "?", 1));
+    memset(text, 0, sizeof text);
+    lseek(attribute, 0, SEEK_SET);
+    T("show", read(attribute, text, sizeof text));
+    SAY("%s", text);
+    return 0;
+}
