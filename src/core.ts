@@ -70,7 +70,7 @@ export class KernelCore {
   /** @internal */
   readonly releases = new ReleaseWatch();
   /** @internal */
-  readonly pins = new Pins(this.releases);
+  readonly pins = new Pins();
   readonly charDevices = new CharDevices(this);
   /** What the heaps allocate from. */
   readonly memory: PageAllocator;

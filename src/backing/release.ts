@@ -10,6 +10,7 @@ const IN_NONBLOCK = 0o4000;
 const IN_CLOSE = 0x18;
 /** Never happens to a memfd: the watch then reports nothing but its own end. */
 const IN_MOVE_SELF = 0x800;
+const IN_MASK_ADD = 0x20000000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 /** sizeof(struct inotify_event) without a name, and inodes watched by themselves have none. */
@@ -19,7 +20,7 @@ const EVENT_SIZE = 16;
  * Milliseconds after which a description that seemed to be alive still when its close was reported is
  * looked at again: the kernel reports first, and drops the description's locks a moment later.
  */
-const LOOK_AGAIN = [1, 5, 25, 125];
+const LOOK_AGAIN = [1, 5, 25, 125, 1000, 5000];
 
 /**
  * Tells when programs let go of memory, in whatever process and by whatever means: close, munmap,
@@ -69,7 +70,7 @@ export class ReleaseWatch {
   }
 
   #addWatch(fd: number, mask: number): number {
-    return orThrow(native.inotifyAddWatch(this.#inotify, pathOfOwn(fd), mask));
+    return orThrow(native.inotifyAddWatch(this.#inotify, pathOfOwn(fd), mask | IN_MASK_ADD));
   }
 
   /** Handles what has been reported so far. */
@@ -121,7 +122,7 @@ export class ReleaseWatch {
     for (const check of checks) if (check()) checks.delete(check);
     if (checks.size === 0) {
       this.#closed.delete(wd);
-      native.inotifyRmWatch(this.#inotify, wd);
+      if (!this.#gone.has(wd)) native.inotifyRmWatch(this.#inotify, wd);
     } else if (attempt < LOOK_AGAIN.length) {
       const timer = setTimeout(() => this.#check(wd, attempt + 1), LOOK_AGAIN[attempt]);
       this.#late.set(wd, timer.unref());

@@ -1,6 +1,7 @@
 import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
+import type { Inode } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import type { ReleaseWatch } from './release.js';
 
@@ -26,8 +27,18 @@ export interface MappableMemory {
   bytes(): Uint8Array;
   /** What it is, for the log. */
   describe?(): string;
+  /** As what its mappings are told apart, of those there are now. */
+  readonly tracked?: Set<{ readonly mappings: number }>;
   /** Told where a mapping made through such a descriptor is; in `pieced` ones it is but a part. */
   noteMapping?(address: number, length: number, pieced: boolean): void;
+}
+
+/** What descriptors of a memory are of. */
+export function inodeOf(memory: MappableMemory): Inode {
+  const { dev, ino } = memory as Partial<Inode>;
+  if (dev !== undefined && ino !== undefined) return { dev, ino };
+  if (native.fstat(memory.fd, stat) < 0) return { dev: -1, ino: -1 };
+  return { dev: stat[Stat.dev] as number, ino: stat[Stat.ino] as number };
 }
 
 /** A mapping of a whole memfd, for the kernel. */
@@ -47,6 +58,7 @@ export class Shmem implements MappableMemory, Backing {
   readonly ino: number;
   /** Bytes. */
   readonly size: number;
+  readonly tracked = new Set<{ readonly mappings: number }>();
   /** What it is, for the log. */
   describe?: () => string;
   #fd: number;

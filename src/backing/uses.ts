@@ -1,10 +1,30 @@
-import { descriptorsOfInode, type Inode } from '../host/descriptors.js';
+import { descriptorsOfInode, fdinfoOf, type Inode } from '../host/descriptors.js';
 import { areasOf } from '../host/maps.js';
 import { processes } from '../host/threads.js';
-import type { Shmem } from './shmem.js';
 
 /** Where this process has mapped memories for the kernel's own ends, beside {@link Shmem.mapping}. */
-export const kernelMappings = new Set<number>();
+const kernelMappings = new Set<number>();
+
+/** Takes note of such a mapping. */
+export function addKernelMapping(address: number): void {
+  kernelMappings.add(address);
+}
+
+export function deleteKernelMapping(address: number): void {
+  kernelMappings.delete(address);
+}
+
+/** Memory of which descriptors and mappings are counted. */
+interface Counted extends Inode {
+  /** The kernel's own descriptor; −1 for none. */
+  readonly fd: number;
+  /** Whether the kernel has it mapped. */
+  readonly isMapped: boolean;
+  /** Mappings that are not counted. */
+  readonly tracked: ReadonlySet<{ readonly mappings: number }>;
+  /** Without it all descriptors are counted; else those of which /proc/PID/fdinfo/N says so. */
+  has?(fdinfo: string): boolean;
+}
 
 /**
  * How many descriptors and mappings of a memory there are, in all processes that this user may look
@@ -12,17 +32,20 @@ export const kernelMappings = new Set<number>();
  * would keep it had to see every dup, fork and close of every program. What the kernel has of
  * its own is not counted, and descriptors in flight in a message are not seen.
  */
-export function countUses(memory: Shmem): number {
-  let uses = 0;
+export function countUses(memory: Counted): number {
+  let uses = memory.isMapped ? -1 : 0;
   for (const { pid, tid } of processes()) {
-    const descriptors = descriptorsOfInode(tid, memory);
+    const descriptors = descriptorsOfInode(tid, memory).filter(
+      (fd) => !memory.has || memory.has(fdinfoOf(tid, fd)),
+    );
     const areas = areasOf(tid, memory) ?? [];
     uses += descriptors.length + areas.length;
     if (pid !== process.pid) continue;
     if (descriptors.includes(memory.fd)) uses--;
     uses -= areas.filter(({ start }) => kernelMappings.has(start)).length;
   }
-  return memory.isMapped ? uses - 1 : uses;
+  for (const { mappings } of memory.tracked) uses -= mappings;
+  return uses;
 }
 
 /** Addresses that a mapping was made at; programs inherit them. */

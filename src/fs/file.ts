@@ -3,7 +3,7 @@ import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
 import { ErrnoError, errno } from '../errno.js';
-import { statDescriptor } from '../host/descriptors.js';
+import { fdinfoOf, statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
@@ -61,8 +61,11 @@ export interface FileOperations {
    * cost more, and it is not served by way of a shell's redirection, but with `exact`.
    */
   seldom?: boolean;
-  /** Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. */
-  mmap?(file: File, vma: Vma): MemoryPiece[];
+  /**
+   * Missing: ENODEV. The pieces that make up the mapping, in order, `vma.length` bytes in all. Whether they are mapped
+   * still, as vm_operations would tell, a {@link TrackedMemory} knows.
+   */
+  mmap?(file: File, vma: Vma, task: Task): MemoryPiece[];
   /**
    * FMODE_PREAD and FMODE_PWRITE: what reads and writes at a position gets as far as read(2) does;
    * else it is ESPIPE.
@@ -110,6 +113,8 @@ export interface Backing {
   adopt(fd: number): void;
   /** Calls `gone` when no program has it any more, nor the kernel. ENOSPC. */
   watch(releases: ReleaseWatch, gone: () => void): void;
+  /** Without it all descriptors of the inode are the file's; else those of which /proc/PID/fdinfo/N says so. */
+  has?(fdinfo: string): boolean;
 }
 
 export interface FileInit {
@@ -307,34 +312,52 @@ const stat = new Float64Array(STAT_FIELDS);
 
 /** The open files by the inode behind their descriptors. */
 export class FileTable {
-  readonly #byDev = new Map<number, Map<number, File>>();
+  /** Mostly one an inode; several where they say by themselves which descriptors are theirs. */
+  readonly #byDev = new Map<number, Map<number, File[]>>();
 
   add(file: File): void {
     const { dev, ino } = file.backing;
-    const files = this.#byDev.get(dev);
-    if (files) files.set(ino, file);
-    else this.#byDev.set(dev, new Map([[ino, file]]));
+    let inodes = this.#byDev.get(dev);
+    if (!inodes) {
+      inodes = new Map();
+      this.#byDev.set(dev, inodes);
+    }
+    const others = inodes.get(ino)?.filter(({ backing }) => backing.has) ?? [];
+    inodes.set(ino, [file, ...others]);
   }
 
   delete(file: File): void {
-    this.#byDev.get(file.backing.dev)?.delete(file.backing.ino);
+    const { dev, ino } = file.backing;
+    const inodes = this.#byDev.get(dev);
+    const left = inodes?.get(ino)?.filter((each) => each !== file) ?? [];
+    if (left.length > 0) inodes?.set(ino, left);
+    else inodes?.delete(ino);
   }
 
-  find(dev: number, ino: number): File | undefined {
-    return this.#byDev.get(dev)?.get(ino);
+  /** The file behind descriptor `fd` of a process, by any thread of it, which is of this inode. */
+  find(dev: number, ino: number, tid: number, fd: number): File | undefined {
+    const files = this.#byDev.get(dev)?.get(ino);
+    if (!files || files.length === 1) return files?.[0];
+    const fdinfo = fdinfoOf(tid, fd);
+    return files.find(({ backing }) => backing.has?.(fdinfo));
   }
 
-  /** The file behind /proc/PID/fd/FD; `pid` may be any thread's. */
-  at(pid: number, fd: number): File | undefined {
-    if (statDescriptor(pid, fd, stat) < 0) return undefined;
-    return this.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  /**
+   * The file behind a descriptor of a process, whose `tid` may be any thread's; `fields` gets what the machine says
+   * of it.
+   */
+  at(tid: number, fd: number, fields = stat): File | undefined {
+    if (statDescriptor(tid, fd, fields) < 0) return undefined;
+    return this.find(fields[Stat.dev] as number, fields[Stat.ino] as number, tid, fd);
   }
 
   get size(): number {
-    return [...this.#byDev.values()].reduce((sum, files) => sum + files.size, 0);
+    return [...this].length;
   }
 
   *[Symbol.iterator](): Iterator<File> {
-    for (const files of this.#byDev.values()) yield* files.values();
+    for (const inodes of this.#byDev.values()) {
+      for (const files of inodes.values()) yield* files;
+    }
   }
 }

@@ -2,14 +2,14 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { PROT_READ } from '../../ioctl/index.js';
 
-import type { MappableMemory } from '../backing/shmem.js';
+import { inodeOf, type MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
 import { descriptorsOfInode, type Inode, pathOfDescriptor } from '../host/descriptors.js';
 import { areasOf } from '../host/maps.js';
 import { livingThread } from '../host/threads.js';
-import { native, STAT_FIELDS, Stat } from '../native.js';
+import { native, STAT_FIELDS } from '../native.js';
 
-const stat = new Float64Array(STAT_FIELDS);
+const _stat = new Float64Array(STAT_FIELDS);
 
 /** A part of a buffer, and where it is in a memory. Bytes. */
 export interface Piece {
@@ -40,13 +40,6 @@ export function piecesOf(dmabuf: DmaBuf): readonly Piece[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-function inodeOf(memory: MappableMemory): Inode {
-  const { dev, ino } = memory as Partial<Inode>;
-  if (dev !== undefined && ino !== undefined) return { dev, ino };
-  if (native.fstat(memory.fd, stat) < 0) return { dev: -1, ino: -1 };
-  return { dev: stat[Stat.dev] as number, ino: stat[Stat.ino] as number };
 }
 
 /**

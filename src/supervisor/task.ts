@@ -21,8 +21,7 @@ import { lackOf } from './needs.js';
 /** <linux/pidfd.h>, Linux 6.9. */
 const PIDFD_THREAD = 0o200;
 
-/** What the machine says of the descriptor that was looked up last. */
-export const stat = new Float64Array(STAT_FIELDS);
+const stat = new Float64Array(STAT_FIELDS);
 
 export class RemoteTask implements Task {
   readonly kernel: KernelCore;
@@ -64,15 +63,15 @@ export class RemoteTask implements Task {
   }
 
   /**
-   * fstat(2) of a descriptor of the program's, into {@link stat}; false if there is none. Through a
+   * fstat(2) of a descriptor of the program's, into `fields`; false if there is none. Through a
    * descriptor of its /proc/TID/fd, which saves most of the path every time.
    */
-  fstat(fd: number): boolean {
-    if (this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0) return true;
+  fstat(fd: number, fields: Float64Array): boolean {
+    if (this.#fds >= 0 && native.fstatNumber(this.#fds, fd, fields) === 0) return true;
     // No such descriptor, or the directory is that of an earlier thread with this id.
     this.close();
     this.#fds = openDescriptors(this.tid);
-    return this.#fds >= 0 && native.fstatNumber(this.#fds, fd, stat) === 0;
+    return this.#fds >= 0 && native.fstatNumber(this.#fds, fd, fields) === 0;
   }
 
   fget(fd: number): File | undefined {
@@ -83,14 +82,15 @@ export class RemoteTask implements Task {
     return file;
   }
 
-  /** As {@link fget}, and {@link stat} holds what the machine says of the descriptor. */
-  lookUp(fd: number): File | undefined {
-    if (fd < 0 || !this.fstat(fd)) return undefined;
-    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+  /** As {@link fget}, and `fields` gets what the machine says of the descriptor. */
+  lookUp(fd: number, fields = stat): File | undefined {
+    if (fd < 0 || !this.fstat(fd, fields)) return undefined;
+    const { files } = this.kernel;
+    return files.find(fields[Stat.dev] as number, fields[Stat.ino] as number, this.tid, fd);
   }
 
   modeOf(fd: number): number | undefined {
-    return fd >= 0 && this.fstat(fd) ? stat[Stat.mode] : undefined;
+    return fd >= 0 && this.fstat(fd, stat) ? stat[Stat.mode] : undefined;
   }
 
   openDescriptor(fd: number, flags: number): number {

@@ -37,8 +37,14 @@ export class LocalTask implements Task {
   }
 
   fget(fd: number): File | undefined {
-    if (native.fstat(fd, stat) < 0) return undefined;
-    return this.kernel.files.find(stat[Stat.dev] as number, stat[Stat.ino] as number);
+    return this.lookUp(fd, stat);
+  }
+
+  /** As {@link fget}, and `fields` gets what the machine says of the descriptor. */
+  lookUp(fd: number, fields: Float64Array): File | undefined {
+    if (native.fstat(fd, fields) < 0) return undefined;
+    const { files } = this.kernel;
+    return files.find(fields[Stat.dev] as number, fields[Stat.ino] as number, this.pid, fd);
   }
 
   get nonblocking(): boolean {

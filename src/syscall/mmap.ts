@@ -11,6 +11,7 @@ import {
 import { errno } from '../errno.js';
 import type { File, MemoryPiece } from '../fs/file.js';
 import { pageAlign } from '../mm/page.js';
+import type { Task } from '../task.js';
 
 /** MAP_FIXED to MAP_HUGETLB and the sizes of huge pages: flags that MAP_SHARED_VALIDATE takes of any file. */
 const LEGACY_MAP_MASK = MAP_TYPE | 0x7f970 | (0x1f << 26);
@@ -32,6 +33,7 @@ export interface MmapArguments {
 export function mmapFile(
   file: File,
   { length, prot, flags, offset }: MmapArguments,
+  task: Task,
 ): MemoryPiece[] {
   if (length === 0) throw errno('EINVAL');
   const type = flags & MAP_TYPE;
@@ -45,7 +47,7 @@ export function mmapFile(
     throw errno('EACCES');
   }
   if (!file.f_op.mmap) throw errno('ENODEV');
-  return file.f_op.mmap(file, { length: pageAlign(length), offset, prot, shared });
+  return file.f_op.mmap(file, { length: pageAlign(length), offset, prot, shared }, task);
 }
 
 /**

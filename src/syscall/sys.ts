@@ -290,7 +290,9 @@ export class Sys implements Posix {
     fd: number,
     offset: number,
   ): ArrayBuffer {
-    const pieces = attempt('mmap', () => mmapFile(file, { length, prot, flags, offset }));
+    const pieces = attempt('mmap', () =>
+      mmapFile(file, { length, prot, flags, offset }, this.#task),
+    );
     if (isOwnMemory(file, pieces, offset)) return machine.mmap(length, prot, flags, fd, offset);
     return attempt('mmap', () => {
       const mode = prot & PROT_WRITE ? constants.O_RDWR : constants.O_RDONLY;
@@ -389,7 +391,7 @@ export class Sys implements Posix {
 
   /** @see Posix.fstat */
   fstat(fd: number): StatResult {
-    const file = this.#task.fget(fd);
+    const file = this.#task.lookUp(fd, stat);
     if (!file) return machine.fstat(fd);
     return this.#meet('fstat', { file }, () => machine.toStatResult(statFile(file, stat)));
   }

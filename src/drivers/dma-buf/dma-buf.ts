@@ -5,12 +5,21 @@
 
 import { constants } from 'node:fs';
 import { dma_buf_ioctls, O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT } from '../../../ioctl/index.js';
+import { ExportedMemory } from '../../backing/exported.js';
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
+import { TrackedMemory } from '../../backing/tracked.js';
 import { countUses } from '../../backing/uses.js';
 import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
-import { File, type FileOperations, type MemoryPiece, makeShmem, type Vma } from '../../fs/file.js';
+import {
+  File,
+  type FileOperations,
+  type MemoryPiece,
+  makeShmem,
+  orNoMemory,
+  type Vma,
+} from '../../fs/file.js';
 import { List } from '../../list.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import type { DmaDataDirection } from '../../mm/dma-mapping.js';
@@ -74,8 +83,8 @@ export interface DmaBufOps {
   release(dmabuf: DmaBuf): void;
   /**
    * Optional: without it mmap(2) is EINVAL. The memory that makes up the mapping; it is within the
-   * buffer, the core has seen to that. An exporter whose buffers lie in their own memory answers
-   * `dmabuf.ownPieces(vma)`.
+   * buffer, the core has seen to that. An exporter whose buffers lie in their own memory, or in one that it handed over,
+   * answers `dmabuf.ownPieces(vma)`. The mapping holds the buffer, whatever it is made of.
    */
   mmap?(dmabuf: DmaBuf, vma: Vma): MemoryPiece[];
   /** Optional. The CPU is about to access the buffer (DMA_BUF_SYNC_START). */
@@ -93,6 +102,13 @@ export interface DmaBufExportInfo {
   size: number;
   /** Access mode of its descriptors: O_RDONLY, O_WRONLY or O_RDWR. */
   flags: number;
+  /**
+   * Memory of the exporter's that is the buffer, all of it: descriptors are of it, so that what programs do with them
+   * costs what it costs with a buffer of the core's own. Several buffers may be of one memory. It stays the exporter's,
+   * to be mapped through its node or to be closed: not before `release`. Without it the core makes memory for the
+   * descriptors, which is the content unless `mmap` says otherwise.
+   */
+  memory?: Shmem;
   /** Free for the exporter. */
   priv?: unknown;
 }
@@ -104,7 +120,7 @@ export class DmaBuf {
   readonly exp_name: string;
   readonly priv: unknown;
   readonly file: File;
-  /** Its own memory: what descriptors are of, and the content, unless the exporter has it elsewhere. */
+  /** What descriptors are of, and the content, unless the exporter has it elsewhere. */
   readonly memory: Shmem;
   /** What DMA_BUF_SET_NAME gave it. */
   name: string | undefined;
@@ -116,7 +132,10 @@ export class DmaBuf {
   vmap_ptr: Uint8Array | undefined;
   /** @internal How often they were asked for. */
   vmapping_counter = 0;
+  readonly #backing: Shmem | ExportedMemory;
   readonly #pins: Pin[] = [];
+  /** What is mapped that is not its own. */
+  readonly #tracked = new Map<MappableMemory, TrackedMemory>();
   readonly #polled = new Set<number>();
 
   /** @internal Buffers are made by {@link dmaBufExport}. */
@@ -125,10 +144,12 @@ export class DmaBuf {
     this.ops = info.ops;
     this.exp_name = info.exp_name;
     this.priv = info.priv;
-    this.memory = makeShmem(kernel, 'dmabuf', info.size);
-    this.memory.describe = () => this.describe();
+    const { memory } = info;
+    this.memory = memory ?? makeShmem(kernel, 'dmabuf', info.size);
+    this.#backing = memory ? orNoMemory(kernel, () => new ExportedMemory(memory)) : this.memory;
+    this.memory.describe ??= () => this.describe();
     this.file = new File(kernel, {
-      backing: this.memory,
+      backing: this.#backing,
       name: 'dmabuf',
       f_op: operationsAsOf(kernel, dmaBufFops, operationsSince),
       attributes: {
@@ -158,21 +179,31 @@ export class DmaBuf {
     return `dmabuf ${this.ino} (${this.exp_name}${this.name === undefined ? '' : `, ${this.name}`})`;
   }
 
-  /** The part of the buffer's own memory that a mapping shows. */
+  /** The part of the buffer's memory that a mapping shows. */
   ownPieces(vma: Vma): MemoryPiece[] {
     return [{ memory: this.memory, offset: vma.offset, length: vma.length }];
   }
 
-  /**
-   * Makes pinned memory of a program's part of the buffer, for an exporter whose `mmap` answers pieces
-   * of it: a mapping of it holds the buffer as a descriptor does. It is unpinned with the buffer.
-   */
+  /** @internal Pieces of a mapping, such that it holds the buffer as a descriptor does. */
+  holding(pieces: readonly MemoryPiece[]): MemoryPiece[] {
+    return pieces.map((piece) => ({ ...piece, memory: this.#holding(piece.memory) }));
+  }
+
+  #holding(memory: MappableMemory): MappableMemory {
+    if (memory === this.memory) return this.#backing;
+    let tracked = this.#tracked.get(memory);
+    if (!tracked) {
+      const { file } = this;
+      const onMapped = (mapped: boolean) => (mapped ? file.hold() : file.unhold());
+      tracked = new TrackedMemory(file.kernel, memory, onMapped);
+      this.#tracked.set(memory, tracked);
+    }
+    return tracked;
+  }
+
+  /** Makes pinned memory of a program's part of the buffer. It is unpinned with it. */
   addPin(pin: Pin): void {
-    pin.describeAs(() => this.describe());
-    pin.onMapped = (mapped) => {
-      if (mapped) this.file.hold();
-      else this.file.unhold();
-    };
+    pin.memory.describe = () => this.describe();
     this.#pins.push(pin);
   }
 
@@ -192,7 +223,7 @@ export class DmaBuf {
 
   /** What its bytes are in: memory of its own, or what programs have given. */
   get contents(): readonly MappableMemory[] {
-    return this.#pins.length > 0 ? this.#pins.map((pin) => pin.whole) : [this.memory];
+    return this.#pins.length > 0 ? this.#pins.map(({ memory }) => memory) : [this.memory];
   }
 
   /** @internal */
@@ -203,8 +234,8 @@ export class DmaBuf {
   /** References as Linux counts them: descriptors, mappings, and the kernel's own users. */
   get fileCount(): number {
     // One mapping may take several memfds, each of which has it.
-    const mappings = Math.max(0, ...this.#pins.map((pin) => pin.mappings));
-    return this.file.references + this.#polled.size + mappings + countUses(this.memory);
+    const mappings = Math.max(0, ...[...this.#tracked.values()].map((each) => each.mappings));
+    return this.file.references + this.#polled.size + mappings + countUses(this.#backing);
   }
 }
 
@@ -228,11 +259,12 @@ function listOf(kernel: KernelCore): Set<DmaBuf> {
 /**
  * dma_buf_export(): makes a buffer, with one reference that the caller owns until it gives it to a
  * descriptor ({@link dmaBufFd}) or drops it ({@link dmaBufPut}). EINVAL for operations that do not go
- * together, ENOMEM.
+ * together, or memory of another size; ENOMEM.
  */
 export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf {
   const { ops } = info;
   if (!ops.pin !== !ops.unpin || (ops.cache_sgt_mapping && ops.pin)) throw errno('EINVAL');
+  if (info.memory && info.memory.size !== info.size) throw errno('EINVAL');
   const dmabuf = new DmaBuf(kernel, info);
   listOf(kernel).add(dmabuf);
   if (kernel.observers.active) kernel.observers.tell('bufferExported', dmabuf);
@@ -375,5 +407,5 @@ export function dmaBufEndCpuAccess(dmabuf: DmaBuf, direction: DmaDataDirection, 
 export function dmaBufMmap(dmabuf: DmaBuf, vma: Vma): MemoryPiece[] {
   if (!dmabuf.ops.mmap) throw errno('EINVAL');
   if (vma.offset + vma.length > dmabuf.size) throw errno('EINVAL');
-  return dmabuf.ops.mmap(dmabuf, vma);
+  return dmabuf.holding(dmabuf.ops.mmap(dmabuf, vma));
 }

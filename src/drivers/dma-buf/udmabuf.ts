@@ -16,7 +16,7 @@ import {
   udmabuf_create_list,
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
-import type { Pin } from '../../backing/pin.js';
+import type { Pin, PinnedMemfd } from '../../backing/pin.js';
 import type { KernelCore } from '../../core.js';
 import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
@@ -155,7 +155,7 @@ function create(task: Task, device: Device, flags: number, items: Item[]): numbe
 }
 
 /** Pins the memfd of an item, once for each inode, and checks its seals and the window. */
-function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
+function pin(task: Task, item: Item, pins: Map<number, Pin>): PinnedMemfd {
   const fd = item.memfd | 0;
   const mode = task.modeOf(fd);
   // Of regular files Linux takes those of tmpfs for its own kind, and misses their seals. The root
@@ -163,10 +163,9 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): Pin {
   // treated alike.
   if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
   const fresh = task.kernel.pins.pin(openForPin(task, fd));
-  const known = pins.get(fresh.ino);
-  if (known) fresh.unpin();
-  else pins.set(fresh.ino, fresh);
-  const memory = known ?? fresh;
+  const { memory } = fresh;
+  if (pins.has(memory.ino)) fresh.unpin();
+  else pins.set(memory.ino, fresh);
 
   const seals = native.fcntl(memory.fd, F_GET_SEALS, 0);
   if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
@@ -195,7 +194,7 @@ function openForPin(task: Task, fd: number): number {
 }
 
 interface Piece extends MemoryPiece {
-  memory: Pin;
+  memory: PinnedMemfd;
 }
 
 function makeTable(kernel: KernelCore, frames: Uint32Array): SgTable {

@@ -9,12 +9,11 @@
  * should not; it is reported all the same.
  */
 
-import type { MappableMemory } from '../../backing/shmem.js';
+import { inodeOf, type MappableMemory } from '../../backing/shmem.js';
 import type { KernelCore } from '../../core.js';
-import { orThrow } from '../../errno.js';
 import { holdersOf } from '../../host/descriptors.js';
 import { isShown, readComm } from '../../host/threads.js';
-import { native, STAT_FIELDS, Stat } from '../../native.js';
+import { native } from '../../native.js';
 import { PerKernel } from '../../per_kernel.js';
 import { KERN_NOTICE } from '../../printk.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDataDirection } from '../dma-direction.js';
@@ -41,8 +40,6 @@ const KERNEL = 0;
 const START_READ = 'DMA_BUF_IOCTL_SYNC START|READ';
 const END_WRITE = 'DMA_BUF_IOCTL_SYNC END|WRITE';
 
-const stat = new Float64Array(STAT_FIELDS);
-
 class State extends CachedMemory implements Watched {
   readonly dev: number;
   readonly ino: number;
@@ -56,9 +53,7 @@ class State extends CachedMemory implements Watched {
 
   constructor(memory: MappableMemory) {
     super(memory);
-    orThrow(native.fstat(memory.fd, stat));
-    this.dev = stat[Stat.dev] as number;
-    this.ino = stat[Stat.ino] as number;
+    ({ dev: this.dev, ino: this.ino } = inodeOf(memory));
   }
 
   get fd(): number {

@@ -16,7 +16,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../../../ioctl/index.js';
-import { kernelMappings } from '../../backing/uses.js';
+import { addKernelMapping, deleteKernelMapping } from '../../backing/uses.js';
 import { orThrow } from '../../errno.js';
 import type { Inode } from '../../host/descriptors.js';
 import { type Area, areasOf } from '../../host/maps.js';
@@ -334,7 +334,7 @@ export class AccessEvidence {
     const flags = MAP_SHARED | MAP_POPULATE;
     const control = native.mmap(watched.size, PROT_READ, flags, watched.fd, 0);
     if (typeof control === 'number') return;
-    kernelMappings.add(native.addressOf(new Uint8Array(control)));
+    addKernelMapping(native.addressOf(new Uint8Array(control)));
     this.#controls.set(watched, control);
   }
 
@@ -342,7 +342,7 @@ export class AccessEvidence {
   forget(watched: Watched): void {
     const control = this.#controls.get(watched);
     if (control) {
-      kernelMappings.delete(native.addressOf(new Uint8Array(control)));
+      deleteKernelMapping(native.addressOf(new Uint8Array(control)));
       native.munmap(control);
     }
     this.#controls.delete(watched);

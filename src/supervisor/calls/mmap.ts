@@ -42,7 +42,7 @@ const mmap: Handler = (call) => {
   // The machine refuses these with the errno, and in the order, that Linux does.
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;
   if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
-  const pieces = mmapFile(file, { length, prot, flags, offset });
+  const pieces = mmapFile(file, { length, prot, flags, offset }, call.task);
   if (isOwnMemory(file, pieces, offset)) {
     observe(call, file, flags & FIXED ? call.arg(0) : undefined);
     return CONTINUE;

@@ -8,7 +8,6 @@ import { type InjectedCall, native, STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { injectOrRefuse, redirect } from '../inject.js';
-import { stat } from '../task.js';
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
@@ -92,11 +91,11 @@ export function directoryCalls({ paths, shadows, kernel }: Context) {
   return { getdents64, chdir, getcwd } satisfies Record<string, Handler>;
 }
 
-const machines = new Float64Array(STAT_FIELDS);
+const [stat, machines] = [new Float64Array(STAT_FIELDS), new Float64Array(STAT_FIELDS)];
 
 /** Whether a descriptor of the caller's is of the directory that the machine has, to us, at `path`. */
 function isSame(call: Call, fd: number, path: string): boolean {
-  if (!call.task.fstat(fd) || native.fstatat(AT_FDCWD, path, 0, machines) < 0) return false;
+  if (!call.task.fstat(fd, stat) || native.fstatat(AT_FDCWD, path, 0, machines) < 0) return false;
   return machines[Stat.dev] === stat[Stat.dev] && machines[Stat.ino] === stat[Stat.ino];
 }
 

@@ -4,12 +4,11 @@ import { Errno } from '../../errno.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
 import { mayAccess, statFile, statNode } from '../../fs/stat.js';
 import { Symlink } from '../../fs/tree.js';
-import { native } from '../../native.js';
+import { native, STAT_FIELDS } from '../../native.js';
 import { packStat, packStatfs, packStatx } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect } from '../inject.js';
-import { stat } from '../task.js';
 
 /** <linux/magic.h> */
 const TMPFS_MAGIC = 0x01021994;
@@ -18,6 +17,8 @@ const DEBUGFS_MAGIC = 0x64626720;
 
 /** What is not for the caller to ask the machine for. */
 type FoundOurs = Exclude<Found, FoundMachine>;
+
+const stat = new Float64Array(STAT_FIELDS);
 
 type Pack = (fields: Float64Array) => Uint8Array;
 
@@ -53,14 +54,14 @@ export function statCalls({ paths, kernel, shadows }: Context) {
       case 'node':
         return statNode(found.node, found.path, stat);
       case 'descriptor': {
-        const file = follow && found.of === 'fd' && kernel.files.at(found.pid, found.fd);
+        const file = follow && found.of === 'fd' && kernel.files.at(found.pid, found.fd, stat);
         return file ? statFile(file, stat) : undefined;
       }
     }
   }
 
   function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
-    const file = call.task.lookUp(fd);
+    const file = call.task.lookUp(fd, stat);
     if (file) statFile(file, stat);
     else {
       const path = shadows.used && shadows.pathOf(call.task.linkOf(fd) ?? '');

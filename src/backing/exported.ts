@@ -1,0 +1,89 @@
+import { O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import type { Backing } from '../fs/file.js';
+import { native } from '../native.js';
+import { Descriptions } from './descriptions.js';
+import type { ReleaseWatch } from './release.js';
+import type { MappableMemory, Shmem } from './shmem.js';
+
+/**
+ * What stands behind descriptors of a file whose memory is somebody else's too: a buffer that a driver has, and
+ * exports. Programs' descriptors are of that memory itself, so that the machine maps and reads it by itself; which of
+ * its open file descriptions are this file's, is told from all others.
+ *
+ * One that a program without a supervisor has made by opening /proc/PID/fd/N, which Linux refuses for a dma-buf, is
+ * none of them: the file may end while that program has it.
+ */
+export class ExportedMemory implements Backing, MappableMemory {
+  readonly access = O_RDWR;
+  readonly dev: number;
+  readonly ino: number;
+  readonly memory: Shmem;
+  readonly #descriptions: Descriptions;
+  #fd: number;
+
+  /** The memory is its owner's to close, after this file's end. EMFILE, ENFILE. */
+  constructor(memory: Shmem) {
+    this.memory = memory;
+    this.dev = memory.dev;
+    this.ino = memory.ino;
+    this.#descriptions = new Descriptions(memory);
+    this.#fd = this.open(O_RDWR);
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  open(flags: number): number {
+    const fd = this.memory.open(flags | O_CLOEXEC);
+    this.#mark(fd, flags);
+    return fd;
+  }
+
+  #mark(fd: number, flags: number): void {
+    try {
+      this.#descriptions.mark(fd, flags);
+    } catch (error) {
+      native.close(fd);
+      throw error;
+    }
+  }
+
+  bytes(): Uint8Array {
+    return this.memory.bytes();
+  }
+
+  describe(): string {
+    return this.memory.describe?.() ?? 'a buffer';
+  }
+
+  get isMapped(): boolean {
+    return this.memory.isMapped;
+  }
+
+  get tracked(): Shmem['tracked'] {
+    return this.memory.tracked;
+  }
+
+  close(): void {
+    native.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  adopt(fd: number): void {
+    this.#mark(fd, this.access);
+    this.#fd = fd;
+  }
+
+  watch(releases: ReleaseWatch, gone: () => void): void {
+    releases.watchCloses(this.memory.fd, () => {
+      if (this.#descriptions.any) return false;
+      gone();
+      return true;
+    });
+  }
+
+  has(fdinfo: string): boolean {
+    return this.#descriptions.includes(fdinfo);
+  }
+}
