@@ -1,3 +1,5 @@
+export type { MappableMemory, Shmem } from './backing/shmem.js';
+export { TrackedMemory } from './backing/tracked.js';
 export type { Coherency, KernelCore, KernelOptions } from './core.js';
 export { miscRegister } from './drivers/char/misc.js';
 export {

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
@@ -10,8 +10,10 @@ export class Steps {
   readonly child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(kernel: Kernel) {
-    this.child = kernel.spawn(program('steps'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /** `outside`: a socket for it to send descriptors through. */
+  constructor(kernel: Kernel, ...outside: number[]) {
+    const stdio: StdioOptions = ['pipe', 'pipe', 'inherit', ...outside];
+    this.child = kernel.spawn(program('steps'), [], { stdio });
     if (!this.child.stdout) throw new Error('no stdout');
     this.#answers = createInterface(this.child.stdout)[Symbol.asyncIterator]();
     onTestFinished(() => {

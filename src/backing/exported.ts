@@ -1,4 +1,4 @@
-import { O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { O_RDWR } from '../../ioctl/index.js';
 import type { Backing } from '../fs/file.js';
 import { native } from '../native.js';
 import { Descriptions } from './descriptions.js';
@@ -19,7 +19,7 @@ export class ExportedMemory implements Backing, MappableMemory {
   readonly ino: number;
   readonly memory: Shmem;
   readonly #descriptions: Descriptions;
-  #fd: number;
+  #fd = -1;
 
   /** The memory is its owner's to close, after this file's end. EMFILE, ENFILE. */
   constructor(memory: Shmem) {
@@ -27,7 +27,7 @@ export class ExportedMemory implements Backing, MappableMemory {
     this.dev = memory.dev;
     this.ino = memory.ino;
     this.#descriptions = new Descriptions(memory);
-    this.#fd = this.open(O_RDWR);
+    this.acquire();
   }
 
   get fd(): number {
@@ -35,18 +35,14 @@ export class ExportedMemory implements Backing, MappableMemory {
   }
 
   open(flags: number): number {
-    const fd = this.memory.open(flags | O_CLOEXEC);
-    this.#mark(fd, flags);
-    return fd;
-  }
-
-  #mark(fd: number, flags: number): void {
+    const fd = this.memory.open(flags);
     try {
       this.#descriptions.mark(fd, flags);
     } catch (error) {
       native.close(fd);
       throw error;
     }
+    return fd;
   }
 
   bytes(): Uint8Array {
@@ -70,9 +66,13 @@ export class ExportedMemory implements Backing, MappableMemory {
     this.#fd = -1;
   }
 
+  acquire(): void {
+    this.#fd = this.open(this.access);
+  }
+
   adopt(fd: number): void {
-    this.#mark(fd, this.access);
-    this.#fd = fd;
+    native.close(fd);
+    this.acquire();
   }
 
   watch(releases: ReleaseWatch, gone: () => void): void {

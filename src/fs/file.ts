@@ -111,6 +111,8 @@ export interface Backing {
   close(): void;
   /** Takes a descriptor for the kernel's own. */
   adopt(fd: number): void;
+  /** Gets one without any program's; missing: that needs `adopt`. */
+  acquire?(): void;
   /** Calls `gone` when no program has it any more, nor the kernel. ENOSPC. */
   watch(releases: ReleaseWatch, gone: () => void): void;
   /** Without it all descriptors of the inode are the file's; else those of which /proc/PID/fdinfo/N says so. */
@@ -191,9 +193,10 @@ export class File {
    */
   get(task?: Task, fd?: number): this {
     if (this.#references === 0) {
-      if (!task || fd === undefined)
+      if (this.backing.acquire) this.backing.acquire();
+      else if (!task || fd === undefined)
         throw new Error('a reference of a file that only programs hold');
-      this.backing.adopt(task.openDescriptor(fd, this.backing.access));
+      else this.backing.adopt(task.openDescriptor(fd, this.backing.access));
     }
     this.#references++;
     return this;

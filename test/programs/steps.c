@@ -13,6 +13,17 @@ static long udmabuf(int memfd, long pages, long first) {
     return udmabuf_of(memfd, first * PAGE, pages * PAGE);
 }
 
+static long count_of(int fd) {
+    char path[64], line[128];
+    long count = -1;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    FILE *fdinfo = fopen(path, "r");
+    if (!fdinfo) return -1;
+    while (fgets(line, sizeof line, fdinfo)) sscanf(line, "count: %ld", &count);
+    fclose(fdinfo);
+    return count;
+}
+
 static long hold(char *const *argv) {
     int ready[2];
     if (pipe(ready)) return -1;
@@ -35,6 +46,10 @@ static long do_step(const char *name, int a, int b, long x, long y, char *self) 
     if (!strcmp(name, "alloc")) return fds[a] = heap_buf(x * PAGE, O_RDWR | (y ? 0 : O_CLOEXEC));
     if (!strcmp(name, "memfd")) return fds[a] = sealed_memfd(x * PAGE, F_SEAL_SHRINK);
     if (!strcmp(name, "udmabuf")) return fds[a] = udmabuf(fds[b], x, y);
+    if (!strcmp(name, "open")) return fds[a] = open("/dev/gem", O_RDWR | O_CLOEXEC);
+    if (!strcmp(name, "ioctl")) return ioctl(fds[b], y, x);
+    if (!strcmp(name, "export")) return fds[a] = ioctl(fds[b], y, x);
+    if (!strcmp(name, "count")) return count_of(fds[a]);
     if (!strcmp(name, "dup")) return fds[a] = dup(fds[b]);
     if (!strcmp(name, "dup2")) return dup2(fds[b], fds[a]);
     if (!strcmp(name, "close")) return close(fds[a]);
@@ -45,6 +60,11 @@ static long do_step(const char *name, int a, int b, long x, long y, char *self) 
         return 0;
     }
     if (!strcmp(name, "unmap")) return munmap(maps[a] + y * PAGE, x * PAGE);
+    if (!strcmp(name, "move")) {
+        void *to = mmap(NULL, x * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        maps[a] = mremap(maps[a], x * PAGE, x * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+        return maps[a] == MAP_FAILED ? -1 : 0;
+    }
     if (!strcmp(name, "put")) return maps[a][y * PAGE] = (char)x, 0;
     if (!strcmp(name, "get")) return maps[a][y * PAGE];
     if (!strcmp(name, "write")) {
@@ -64,6 +84,8 @@ static long do_step(const char *name, int a, int b, long x, long y, char *self) 
     if (!strcmp(name, "socketpair")) return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
     if (!strcmp(name, "send")) return send_fd(ends[0], fds[a]);
     if (!strcmp(name, "receive")) return fds[a] = recv_fd(ends[1]);
+    /* The socket that it was started with as descriptor 3. */
+    if (!strcmp(name, "outside")) return send_fd(3, fds[a]);
     if (!strcmp(name, "hangup")) return close(ends[0]) | close(ends[1]);
     if (!strcmp(name, "crash")) abort();
     errno = ENOSYS;
