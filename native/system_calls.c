@@ -25,7 +25,7 @@ static const struct {
 } TABLE[] = {
     /* paths */
     ROW(openat) ROW(openat2) ROW(newfstatat) ROW(statx) ROW(faccessat) ROW(faccessat2)
-    ROW(readlinkat) ROW(getdents64) ROW(getcwd) ROW(chdir) ROW(fchdir) ROW(chroot)
+    ROW(readlinkat) ROW(getdents64) ROW(getcwd) ROW(chdir) ROW(fchdir) ROW(chroot) ROW(pivot_root)
     ROW(mkdirat) ROW(mknodat) ROW(unlinkat) ROW(linkat) ROW(symlinkat) ROW(renameat2)
     ROW(fchmodat) ROW(fchmodat2) ROW(fchownat) ROW(utimensat) ROW(truncate) ROW(statfs)
     ROW(getxattr) ROW(lgetxattr) ROW(fgetxattr) ROW(listxattr) ROW(llistxattr) ROW(setxattr)

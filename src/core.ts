@@ -2,6 +2,7 @@
 import { Pins } from './backing/pin.js';
 import { ReleaseWatch } from './backing/release.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
+import { MachineDirectories } from './fs/directories.js';
 import { type File, FileTable } from './fs/file.js';
 import { Directory } from './fs/tree.js';
 import type { Wakeable } from './fs/wait_queue.js';
@@ -65,6 +66,8 @@ export class KernelCore {
   readonly state: unknown[] = [];
   /** @internal The tree of what this kernel provides, from `/` on. */
   readonly root = new Directory();
+  /** @internal Which of the machine's directories they are. */
+  readonly directories = new MachineDirectories(this.root);
   /** @internal */
   readonly files = new FileTable();
   /** @internal */

@@ -8,6 +8,7 @@ import {
   PROT_FLAGS,
 } from '../../ioctl/index.js';
 import {
+  AT_EACCESS,
   AT_EMPTY_PATH,
   AT_SYMLINK_NOFOLLOW,
   EPOLL_CTL_ADD,
@@ -62,7 +63,7 @@ export const access_mode = flagsOf([
   ...flags({ R_OK: 4, W_OK: 2, X_OK: 1 }),
 ]);
 /** Among them AT_SYMLINK_NOFOLLOW. */
-export const at_flags = flagsOf(flags({ AT_SYMLINK_NOFOLLOW, AT_EACCESS: 0x200, AT_EMPTY_PATH }));
+export const at_flags = flagsOf(flags({ AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_EMPTY_PATH }));
 export const prot = flagsOf(PROT_FLAGS);
 export const map_flags = flagsOf(MAP_FLAGS);
 export const whence = oneOf(['SEEK_SET', 'SEEK_CUR', 'SEEK_END', 'SEEK_DATA', 'SEEK_HOLE']);

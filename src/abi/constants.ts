@@ -3,6 +3,7 @@
 /** <linux/fcntl.h> */
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EACCESS = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
 
 /** <linux/eventpoll.h> */
@@ -24,4 +25,5 @@ export const F_ADD_SEALS = 1033;
 export const F_GET_SEALS = 1034;
 
 /** <linux/sched.h> */
+export const CLONE_NEWNS = 0x20000;
 export const CLONE_THREAD = 0x10000;

@@ -24,6 +24,7 @@ import {
   whenSet,
 } from './bpf.js';
 import {
+  CLONE_NEWNS,
   CLONE_THREAD,
   F_ADD_SEALS,
   F_DUPFD,
@@ -190,7 +191,10 @@ const ofAny = (index: number) => (): Instruction[] => [...when(argLow(index), 0,
 const PAGE_ADVICE = [4, 9, 21, 22, 23];
 
 /** Those that make a process. */
-const forks = (): Instruction[] => [...whenSet(argLow(0), CLONE_THREAD, allow), notify];
+const forks = ({ watchProcesses }: Needs): Instruction[] => [
+  ...whenSet(argLow(0), CLONE_NEWNS, notify),
+  ...(watchProcesses ? [...whenSet(argLow(0), CLONE_THREAD, allow), notify] : [allow]),
+];
 
 const OPEN = ['EINTR', 'EMFILE', 'ENFILE', 'ENOMEM'] as const;
 const WAIT = ['EINTR', 'ENOMEM'] as const;
@@ -280,6 +284,12 @@ export const systemCalls = {
   select: { args: [int, fd_set, fd_set, fd_set, address], filter: ofAny(0), ...polling },
   pselect6: { args: [int, fd_set, fd_set, fd_set, address, address], filter: ofAny(0), ...polling },
 
+  // The machine makes these; paths are then looked up from the caller's root.
+  chroot: { args: [arg.path], ...path },
+  pivot_root: { args: [arg.path, arg.path], ...path },
+  unshare: { args: [long], filter: () => [...whenSet(argLow(0), CLONE_NEWNS, notify), allow] },
+  setns: { args: [fd, long] },
+
   // The machine makes these; we want to know what there is before.
   munmap: { args: [address, long], filter: unlessOurs, needed: strictOrProcesses },
   mremap: { args: [address, long, long, int, address], needed: strict },
@@ -291,7 +301,7 @@ export const systemCalls = {
   exit: { args: [int], needed: processes },
   fork: { args: [], needed: processes },
   vfork: { args: [], needed: processes },
-  clone: { args: [address, address], filter: forks, needed: processes },
+  clone: { args: [address, address], filter: forks },
   // Its flags are in its memory.
   clone3: { args: [address, long], needed: processes },
 

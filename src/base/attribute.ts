@@ -18,7 +18,7 @@ export interface Attribute {
 }
 
 /** Puts an attribute into a directory; its name may be a path, `power/wakeup`. */
-export function addAttribute(directory: Directory, at: string, name: string, ops: Attribute): void {
+export function addAttribute(directory: Directory, name: string, ops: Attribute): void {
   const { show, store } = ops;
   const parts = name.split('/');
   const base = parts.pop() as string;
@@ -27,7 +27,6 @@ export function addAttribute(directory: Directory, at: string, name: string, ops
       ? new GeneratedFile(show, PAGE_SIZE)
       : new FileNode({
           mode: S_IFREG | (show ? 0o644 : 0o200),
-          path: `${at}/${name}`,
           size: PAGE_SIZE,
           f_op: writableOperations(ops),
         });

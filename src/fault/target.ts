@@ -2,9 +2,9 @@
 import { type Argument, at_flags } from '../abi/arguments.js';
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, POLLFD_SIZE } from '../abi/constants.js';
 import { allSystemCalls, type SystemCall, systemCall } from '../abi/system_calls.js';
-import { isPathOnly } from '../fs/char_dev.js';
+import { isOursAlone } from '../fs/directories.js';
 import type { File } from '../fs/file.js';
-import { isOursAlone } from '../fs/namei.js';
+import { isPathOnly } from '../fs/open.js';
 import { Directory } from '../fs/tree.js';
 import type { Call } from '../supervisor/call.js';
 import type { Context } from '../supervisor/context.js';
@@ -38,7 +38,7 @@ export function targetOf(call: Call, name: string, context: Context): Target | u
   if (!row) return undefined;
   if (places(row, 'path').length > 0) return pathTarget(call, row, context);
   for (const fd of fdsOf(call, row)) {
-    const target = fdTarget(call, fd, context);
+    const target = fdTarget(call, fd);
     if (target) return target;
   }
   return undefined;
@@ -54,11 +54,9 @@ function fdsOf(call: Call, row: SystemCall): number[] {
     : places(row, 'fd').map((index) => call.int(index));
 }
 
-function fdTarget(call: Call, fd: number, { shadows }: Context): Target | undefined {
+function fdTarget(call: Call, fd: number): Target | undefined {
   const file = call.task.fget(fd);
-  if (file) return isPathOnly(file) ? undefined : { file };
-  const isShadow = shadows.used && shadows.pathOf(call.task.linkOf(fd) ?? '') !== undefined;
-  return isShadow ? { file: undefined } : undefined;
+  return file && !isPathOnly(file) ? { file } : undefined;
 }
 
 function pathTarget(call: Call, row: SystemCall, context: Context): Target | undefined {
@@ -67,7 +65,7 @@ function pathTarget(call: Call, row: SystemCall, context: Context): Target | und
   const dirfd = directory === undefined ? AT_FDCWD : call.int(directory);
   const path = paths.readPath(call.task, call.arg(argument));
   // What fstat(3) is made of: AT_EMPTY_PATH.
-  if (path === '') return dirfd === AT_FDCWD ? undefined : fdTarget(call, dirfd, context);
+  if (path === '') return dirfd === AT_FDCWD ? undefined : fdTarget(call, dirfd);
   const flags = row.args.indexOf(at_flags);
   const follow = !row.nofollow && !(flags >= 0 && call.int(flags) & AT_SYMLINK_NOFOLLOW);
   const found = paths.resolve(call.task, dirfd, path, follow);
@@ -76,8 +74,8 @@ function pathTarget(call: Call, row: SystemCall, context: Context): Target | und
     return file && { file };
   }
   if (found?.kind !== 'node') return undefined;
-  const { node } = found;
-  const machines = node instanceof Directory && !isOursAlone(node, found.path);
+  const { node } = found.dentry;
+  const machines = node instanceof Directory && !isOursAlone(node);
   return machines ? undefined : { file: undefined };
 }
 

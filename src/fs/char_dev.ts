@@ -1,9 +1,8 @@
-import { O_PATH } from '../../ioctl/index.js';
 import { type Attribute, addAttribute, removeAttribute } from '../base/attribute.js';
 import type { KernelCore } from '../core.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
-import { File, type FileOperations } from './file.js';
+import type { File, FileOperations } from './file.js';
 import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
 
 /** A character device as a driver registers it. */
@@ -82,9 +81,8 @@ export class CharDevices {
     const { root } = this.#kernel;
     const [directory, base] = splitPath(device.name);
     const { className, major, minor, name, f_op, private_data } = device;
-    const [mode, path] = [S_IFCHR | device.mode, `/dev/${name}`];
-    const rdev = { major, minor };
-    const node = new FileNode({ mode, path, f_op, private_data, rdev });
+    const [mode, rdev] = [S_IFCHR | device.mode, { major, minor }];
+    const node = new FileNode({ mode, f_op, private_data, rdev });
     root.mkdir(`dev/${directory}`).add(base, node);
 
     const sysfs = `devices/virtual/${className}/${base}`;
@@ -94,7 +92,7 @@ export class CharDevices {
     attributes.add('subsystem', new Symlink(`../../../../class/${className}`));
     attributes.add('uevent', new GeneratedFile(() => uevent, PAGE_SIZE, 0o644));
     for (const [key, ops] of Object.entries(device.attributes ?? {})) {
-      addAttribute(attributes, `/sys/${sysfs}`, key, ops);
+      addAttribute(attributes, key, ops);
     }
     root.mkdir(`sys/class/${className}`).add(base, new Symlink(`../../${sysfs}`));
     root.mkdir('sys/dev/char').add(`${major}:${minor}`, new Symlink(`../../${sysfs}`));
@@ -113,7 +111,7 @@ export class CharDevices {
     const files = root.mkdir(sysfs);
     for (const key of Object.keys(device.attributes ?? {})) removeAttribute(files, key);
     for (const [key, ops] of Object.entries(attributes)) {
-      addAttribute(files, `/${sysfs}`, key, ops);
+      addAttribute(files, key, ops);
     }
   }
 
@@ -146,41 +144,4 @@ export class CharDevices {
 function splitPath(path: string): [directory: string, base: string] {
   const slash = path.lastIndexOf('/');
   return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
-}
-
-/** chrdev_open(): the file that an open(2) of a node, without O_PATH, gives. */
-export function openFileNode(node: FileNode, task: Task, flags: number): File {
-  const file = nodeFile(node, task.kernel, node.f_op, flags);
-  file.private_data = node.private_data;
-  try {
-    node.f_op.open?.(file, task);
-  } catch (error) {
-    file.abandon();
-    throw error;
-  }
-  return file;
-}
-
-/**
- * What an open(2) of a node with O_PATH gives: the node's name, and nothing that the driver sees. Its
- * descriptor is an ordinary one, as seccomp cannot hand over the other kind; see {@link isPathOnly}.
- */
-export function pathFile(node: FileNode, kernel: KernelCore): File {
-  return nodeFile(node, kernel, {}, O_PATH);
-}
-
-/** Whether a file was opened with O_PATH: whatever needs more than its name is EBADF. */
-export function isPathOnly(file: File): boolean {
-  return (file.f_flags & O_PATH) !== 0;
-}
-
-function nodeFile(node: FileNode, kernel: KernelCore, f_op: FileOperations, flags: number): File {
-  const file = new File(kernel, {
-    name: node.path,
-    f_op,
-    attributes: { mode: node.mode, size: 0, node },
-    link: () => node.path,
-  });
-  file.f_flags = flags;
-  return file;
 }

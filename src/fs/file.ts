@@ -1,4 +1,5 @@
 import { type IoctlDef, type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { AT_FDCWD } from '../abi/constants.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
@@ -7,7 +8,7 @@ import { fdinfoOf, statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
-import type { FileNode } from './tree.js';
+import type { Dentry } from './tree.js';
 import { type Wait, WaitQueue, type Wakeable } from './wait_queue.js';
 
 /** A stretch of memory that a mapping is made of. All in bytes, all whole pages. */
@@ -40,6 +41,13 @@ export interface Vma {
  * missing fails with the errno that Linux gives.
  */
 export interface FileOperations {
+  /**
+   * The memory behind the descriptor is what programs read: read(2), lseek(2) and what else is done with it is left
+   * to the machine.
+   */
+  native?: boolean;
+  /** With `native`: called before a program sets its position to 0, while the kernel holds a reference. */
+  rewind?(file: File): void;
   /** Missing: ENOTTY. `arg` is the argument as it came: mostly an address in the caller's memory. */
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
   /**
@@ -91,10 +99,10 @@ export interface FileAttributes {
   mode: number;
   /** st_size in bytes. */
   size: number;
-  /** What fstatfs(2) says; without it, what the machine says of the memory. */
+  /** What fstatfs(2) says; without it, what it says of the node, or the machine of the memory. */
   f_type?: number;
-  /** The node that was opened: stat(2) says of the open file what it says of the node. */
-  node?: FileNode;
+  /** The name that was opened: stat(2) says of the open file what it says of that. */
+  dentry?: Dentry;
 }
 
 /** What programs' descriptors of a file are descriptors of, to the machine's kernel. */
@@ -311,6 +319,7 @@ export function orNoMemory<T>(kernel: KernelCore, make: () => T): T {
   }
 }
 
+const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** The open files by the inode behind their descriptors. */
@@ -343,6 +352,16 @@ export class FileTable {
     if (!files || files.length === 1) return files?.[0];
     const fdinfo = fdinfoOf(tid, fd);
     return files.find(({ backing }) => backing.has?.(fdinfo));
+  }
+
+  /**
+   * The file, alone on its inode, that a link of /proc leads to, such as /proc/PID/cwd; `fields` gets what the machine
+   * says of it.
+   */
+  behind(link: string, fields = stat): File | undefined {
+    fields.fill(0);
+    if (native.fstatat(AT_FDCWD, link, AT_STATX_DONT_SYNC, fields) < 0) return undefined;
+    return this.#byDev.get(fields[Stat.dev] as number)?.get(fields[Stat.ino] as number)?.[0];
   }
 
   /**

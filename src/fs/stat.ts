@@ -3,7 +3,8 @@ import { AT_FDCWD } from '../abi/constants.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { makedev } from './dev_t.js';
 import type { File } from './file.js';
-import { Directory, FileNode, GeneratedFile, type TreeNode } from './tree.js';
+import { fileSystemAt, mountPoint } from './file_system.js';
+import { type Dentry, Directory, FileNode, GeneratedFile } from './tree.js';
 
 const BLOCK = 512;
 const PAGE = 4096;
@@ -13,8 +14,8 @@ const PAGE = 4096;
  * are changed into what Linux says of such a file.
  */
 export function statFile(file: File, fields: Float64Array): Float64Array {
-  const { node, mode, size } = file.attributes;
-  if (node) return statNode(node, node.path, fields);
+  const { dentry, mode, size } = file.attributes;
+  if (dentry) return statNode(dentry, fields);
   fields[Stat.mode] = mode;
   fields[Stat.size] = size;
   fields[Stat.blocks] = size / BLOCK;
@@ -24,16 +25,16 @@ export function statFile(file: File, fields: Float64Array): Float64Array {
   return fields;
 }
 
-/** Of something in our tree, at `path`. */
-export function statNode(node: TreeNode, path: string, fields: Float64Array): Float64Array {
+/** Of something in our tree. */
+export function statNode({ node, path }: Dentry, fields: Float64Array): Float64Array {
+  const type = fileSystemAt(path);
   fields.fill(0);
   fields[Stat.dev] = deviceOf(path);
   fields[Stat.ino] = node.ino;
   fields[Stat.mode] = node.mode;
-  fields[Stat.nlink] = 1;
-  // Linux's nodes are root's; here they are whose kernel this is, so that they may be opened.
-  fields[Stat.uid] = process.getuid?.() ?? 0;
-  fields[Stat.gid] = process.getgid?.() ?? 0;
+  fields[Stat.nlink] = node.names;
+  fields[Stat.uid] = node.uid;
+  fields[Stat.gid] = node.gid;
   fields[Stat.blksize] = PAGE;
   if (node instanceof FileNode) {
     fields[Stat.rdev] = node.rdev ? makedev(node.rdev.major, node.rdev.minor) : 0;
@@ -41,23 +42,27 @@ export function statNode(node: TreeNode, path: string, fields: Float64Array): Fl
   } else if (node instanceof GeneratedFile) {
     fields[Stat.size] = node.size;
   } else if (node instanceof Directory) {
-    const children = [...node.entries()];
-    fields[Stat.nlink] = 2 + children.filter(([, child]) => child instanceof Directory).length;
+    const children = [...node.dentries()];
+    const directories = children.filter((child) => child.node instanceof Directory);
+    fields[Stat.nlink] = node.names === 0 && path !== '' ? 0 : 2 + directories.length;
     // As tmpfs counts: 20 bytes an entry, with "." and "..". sysfs and debugfs do not.
-    fields[Stat.size] = path.startsWith('/sys/') ? 0 : 20 * (2 + children.length);
+    fields[Stat.size] = type === 'sysfs' || type === 'debugfs' ? 0 : 20 * (2 + children.length);
+  } else if (type !== 'sysfs') {
+    fields[Stat.size] = Buffer.byteLength(node.target);
   }
-  for (const time of [Stat.atimeSec, Stat.mtimeSec, Stat.ctimeSec]) {
-    fields[time] = Math.floor(node.time / 1000);
-    fields[time + 1] = (node.time % 1000) * 1e6;
+  const times = [node.atime, node.mtime, node.ctime];
+  for (const [i, { sec, nsec }] of times.entries()) {
+    fields[Stat.atimeSec + 2 * i] = sec;
+    fields[Stat.atimeSec + 2 * i + 1] = nsec;
   }
   return fields;
 }
 
 const devices = new Map<string, number>();
 
-/** The machine's st_dev of /dev or /sys, which ours are part of. */
+/** The machine's st_dev of the file system that a path of ours is part of. */
 function deviceOf(path: string): number {
-  const top = `/${path.split('/', 2)[1] ?? ''}`;
+  const top = mountPoint(path);
   let device = devices.get(top);
   if (device === undefined) {
     const fields = new Float64Array(STAT_FIELDS);
@@ -67,15 +72,4 @@ function deviceOf(path: string): number {
     devices.set(top, device);
   }
   return device;
-}
-
-/** access(2): whether whoever runs this kernel may do that with a node or file of this mode. */
-export function mayAccess(mode: number, wanted: number): boolean {
-  const [R_OK, W_OK, X_OK] = [4, 2, 1];
-  const owner = (mode >> 6) & 7;
-  const isRoot = process.getuid?.() === 0;
-  const isDirectory = (mode & 0o170000) === 0o040000;
-  // Root may read and write anything, and execute what is executable for anybody.
-  const allowed = isRoot ? R_OK | W_OK | (isDirectory || mode & 0o111 ? X_OK : 0) : owner;
-  return (wanted & ~allowed & 7) === 0;
 }

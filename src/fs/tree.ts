@@ -12,36 +12,147 @@ export const S_IFLNK = 0o120000;
 
 let lastIno = 0x1000;
 
+/** struct timespec64. */
+export interface Timespec {
+  sec: number;
+  nsec: number;
+}
+
+/** The present. */
+export function currentTime(): Timespec {
+  const now = Date.now();
+  return { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1e6 };
+}
+
+/** A name in a directory, and what has it: struct dentry. The root's has no directory and no name. */
+export class Dentry {
+  parent: Directory | undefined;
+  name: string;
+  readonly node: TreeNode;
+
+  constructor(parent: Directory | undefined, name: string, node: TreeNode) {
+    this.parent = parent;
+    this.name = name;
+    this.node = node;
+  }
+
+  /** The absolute path; empty for the root. */
+  get path(): string {
+    return this.parent ? `${this.parent.dentry.path}/${this.name}` : '';
+  }
+
+  /** Whether the name is gone: what is open by it stays so. */
+  get unlinked(): boolean {
+    return this.parent !== undefined && this.parent.lookup(this.name) !== this;
+  }
+
+  /** What /proc/PID/fd/N says of who has it open: d_path(). */
+  get link(): string {
+    return `${this.path || '/'}${this.unlinked ? ' (deleted)' : ''}`;
+  }
+}
+
 abstract class Inode {
   readonly ino = ++lastIno;
-  /** When it was made: its time stamps. */
-  readonly time = Date.now();
   /** st_mode: file type and permissions. */
-  abstract readonly mode: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  atime = currentTime();
+  mtime = this.atime;
+  ctime = this.atime;
+  /** How many names it has. */
+  names = 0;
+  /** Extended attributes, in the order in which they were set. */
+  xattrs: Map<string, Uint8Array> | undefined;
+
+  /** Its owner is root, or whose kernel this is: Linux's nodes are root's, but ours are there to be opened. */
+  constructor(mode: number, owner: 'root' | 'user') {
+    this.mode = mode;
+    this.uid = owner === 'root' ? 0 : (process.getuid?.() ?? 0);
+    this.gid = owner === 'root' ? 0 : (process.getgid?.() ?? 0);
+  }
 }
 
 /** A directory of ours. Where the machine has one at the same path, the two are seen as one. */
 export class Directory extends Inode {
-  readonly mode = S_IFDIR | 0o755;
+  /** Its only name; the root's until it is put into another directory. */
+  dentry = new Dentry(undefined, '', this);
   /** Whether the machine has a directory at the same path; looked up when first asked for. */
   machineHasIt: boolean | undefined;
-  readonly #children = new Map<string, TreeNode>();
+  /** How often directories were put below it. */
+  version = 0;
+  readonly #children = new Map<string, Dentry>();
+  /** Names of the machine's that are not to be seen, as what had them in this kernel was removed. */
+  readonly #whiteouts = new Set<string>();
 
-  get(name: string): TreeNode | undefined {
+  constructor(permissions = 0o755) {
+    super(S_IFDIR | permissions, 'root');
+  }
+
+  lookup(name: string): Dentry | undefined {
     return this.#children.get(name);
   }
 
-  /** Names and nodes, in the order in which they were made. */
-  entries(): Iterable<[string, TreeNode]> {
-    return this.#children;
+  get(name: string): TreeNode | undefined {
+    return this.lookup(name)?.node;
   }
 
-  add(name: string, node: TreeNode): void {
-    this.#children.set(name, node);
+  /** Names, in the order in which they were made. */
+  dentries(): Iterable<Dentry> {
+    return this.#children.values();
   }
 
-  delete(name: string): void {
+  /** Names and nodes, in the same order. */
+  *entries(): Iterable<[string, TreeNode]> {
+    for (const { name, node } of this.dentries()) yield [name, node];
+  }
+
+  get hidesAny(): boolean {
+    return this.#whiteouts.size > 0;
+  }
+
+  /** Whether the machine's entry of that name is hidden. */
+  hides(name: string): boolean {
+    return this.#whiteouts.has(name);
+  }
+
+  /** Gives a node a name in here; one that had it loses it. */
+  add(name: string, node: TreeNode): Dentry {
+    this.delete(name);
+    const dentry = new Dentry(this, name, node);
+    if (node instanceof Directory) node.dentry = dentry;
+    this.#insert(dentry);
+    node.names++;
+    return dentry;
+  }
+
+  #insert(dentry: Dentry): void {
+    this.#children.set(dentry.name, dentry);
+    if (!(dentry.node instanceof Directory)) return;
+    for (let at: Directory | undefined = this; at; at = at.dentry.parent) at.version++;
+  }
+
+  /** Takes a name away. With `whiteout`, the machine's entry of the same name does not appear in its place. */
+  delete(name: string, whiteout = false): void {
+    const dentry = this.#children.get(name);
+    if (whiteout) this.#whiteouts.add(name);
+    if (!dentry) return;
     this.#children.delete(name);
+    dentry.node.names--;
+  }
+
+  /** Gives an entry of another directory, or of this one, another name. */
+  move(dentry: Dentry, name: string, whiteout = false): void {
+    this.delete(name);
+    const { parent } = dentry;
+    if (parent) {
+      parent.#children.delete(dentry.name);
+      if (whiteout) parent.#whiteouts.add(dentry.name);
+    }
+    dentry.parent = this;
+    dentry.name = name;
+    this.#insert(dentry);
   }
 
   /** The directory at a path below this one; it and those on the way are made if they are missing. */
@@ -63,27 +174,35 @@ export class Directory extends Inode {
 /** A directory whose entries are looked up when somebody asks. */
 export class DynamicDirectory extends Directory {
   readonly #list: () => Iterable<[string, TreeNode]>;
+  readonly #dentries = new WeakMap<TreeNode, Dentry>();
 
   constructor(list: () => Iterable<[string, TreeNode]>) {
     super();
     this.#list = list;
   }
 
-  override get(name: string): TreeNode | undefined {
-    for (const [key, node] of this.#list()) if (key === name) return node;
+  override lookup(name: string): Dentry | undefined {
+    for (const dentry of this.dentries()) if (dentry.name === name) return dentry;
     return undefined;
   }
 
-  override entries(): Iterable<[string, TreeNode]> {
-    return this.#list();
+  override *dentries(): Iterable<Dentry> {
+    for (const [name, node] of this.#list()) {
+      let dentry = this.#dentries.get(node);
+      if (!dentry) {
+        dentry = new Dentry(this, name, node);
+        if (node instanceof Directory) node.dentry = dentry;
+        node.names = 1;
+        this.#dentries.set(node, dentry);
+      }
+      yield dentry;
+    }
   }
 }
 
 export interface FileNodeInit {
   /** st_mode. */
   mode: number;
-  /** Its absolute path. */
-  path: string;
   f_op: CharDeviceOperations;
   /** What `open` finds as the file's. */
   private_data?: unknown;
@@ -95,18 +214,14 @@ export interface FileNodeInit {
 
 /** What a program opens and a driver serves: a device node in /dev, a file of debugfs, or one of sysfs that is written. */
 export class FileNode extends Inode {
-  readonly mode: number;
-  readonly path: string;
   /** For who opens it: a driver can be replaced. */
   f_op: CharDeviceOperations;
   readonly private_data: unknown;
   readonly rdev: { major: number; minor: number } | undefined;
   readonly size: number;
 
-  constructor({ mode, path, f_op, private_data, rdev, size = 0 }: FileNodeInit) {
-    super();
-    this.mode = mode;
-    this.path = path;
+  constructor({ mode, f_op, private_data, rdev, size = 0 }: FileNodeInit) {
+    super(mode, 'user');
     this.f_op = f_op;
     this.private_data = private_data;
     this.rdev = rdev;
@@ -116,25 +231,22 @@ export class FileNode extends Inode {
 
 /** A file whose content is made when it is opened, as sysfs and debugfs do. */
 export class GeneratedFile extends Inode {
-  readonly mode: number;
   /** st_size: 4096 for sysfs attributes, 0 for debugfs files. */
   readonly size: number;
   readonly content: () => string;
 
   constructor(content: () => string, size: number, permissions = 0o444) {
-    super();
+    super(S_IFREG | permissions, 'user');
     this.content = content;
     this.size = size;
-    this.mode = S_IFREG | permissions;
   }
 }
 
 export class Symlink extends Inode {
-  readonly mode = S_IFLNK | 0o777;
   readonly target: string;
 
   constructor(target: string) {
-    super();
+    super(S_IFLNK | 0o777, 'root');
     this.target = target;
   }
 }

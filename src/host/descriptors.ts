@@ -43,9 +43,14 @@ export function linkOfDescriptor(tid: number, fd: number): string | undefined {
   return textOf(native.readlink(pathOfDescriptor(tid, fd)));
 }
 
+/** What leads to a thread's working directory. */
+export function pathOfCwd(tid: number): string {
+  return `/proc/${tid}/cwd`;
+}
+
 /** The working directory, as the machine has it. */
 export function cwdOf(tid: number): string | undefined {
-  return textOf(native.readlink(`/proc/${tid}/cwd`));
+  return textOf(native.readlink(pathOfCwd(tid)));
 }
 
 function textOf(link: string | number): string | undefined {

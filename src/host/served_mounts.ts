@@ -1,5 +1,5 @@
 /**
- * Where file systems are mounted that programs serve (FUSE). To look into one is to wait for such a program, which may
+ * Where file systems are mounted, above all those that programs serve (FUSE). To look into one is to wait for such a program, which may
  * itself be waiting for us.
  */
 import { readFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ const POLLPRI = 0x2;
 const NOW = 0;
 
 /** id parent device root point options [tag ...] - type source options */
+const MOUNT = /^\S+ \S+ (\S+) \S+ (\S+) /gm;
 const FUSE_MOUNT = /^\S+ \S+ \S+ \S+ (\S+) .* - fuse\S* /gm;
 /** Blanks and the like are written in octal. */
 const ESCAPE = /\\([0-7]{3})/g;
@@ -20,15 +21,32 @@ const character = (_: string, octal: string) => String.fromCharCode(Number.parse
 /** struct pollfd of the table of mounts: ready when that has changed since it was last asked. */
 let changes: Uint8Array | undefined;
 let points: string[] = [];
+/** Where each file system is mounted, by its st_dev, `major:minor`. */
+let pointsByDev: ReadonlyMap<string, readonly string[]> = new Map();
 
 function refresh(): void {
   if (changes === undefined) {
     const fd = orThrow(native.open(MOUNTINFO, O_CLOEXEC, 0));
     changes = new Uint8Array(new Int32Array([fd, POLLPRI]).buffer);
   } else if (native.poll(changes, NOW) === 0) return;
-  points = [...readFileSync(MOUNTINFO, 'latin1').matchAll(FUSE_MOUNT)].map(([, point]) =>
-    Buffer.from((point as string).replace(ESCAPE, character), 'latin1').toString(),
-  );
+  const text = readFileSync(MOUNTINFO, 'latin1');
+  points = [...text.matchAll(FUSE_MOUNT)].map(([, point]) => pathOf(point as string));
+  const byDev = new Map<string, string[]>();
+  for (const [, dev, point] of text.matchAll(MOUNT)) {
+    const others = byDev.get(dev as string) ?? [];
+    byDev.set(dev as string, [...others, pathOf(point as string)]);
+  }
+  pointsByDev = byDev;
+}
+
+function pathOf(field: string): string {
+  return Buffer.from(field.replace(ESCAPE, character), 'latin1').toString();
+}
+
+/** Where file systems are mounted, by st_dev, `major:minor`; another object when anything has changed. */
+export function mountPoints(): ReadonlyMap<string, readonly string[]> {
+  refresh();
+  return pointsByDev;
 }
 
 /** Whether an absolute path, in which nothing is followed, lies within such a file system, of those that {@link anyServed} has found. */

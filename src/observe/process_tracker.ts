@@ -224,5 +224,5 @@ export class ProcessTracker implements Observer {
 
 function nameOf(file: File): string {
   if (asSyncFile(file)) return `sync_file ${asSyncFile(file)?.name}`;
-  return file.attributes.node?.path ?? file.link();
+  return file.link();
 }

@@ -1,10 +1,8 @@
 import type { KernelCore } from '../core.js';
 import type { PathLookup } from './paths/lookup.js';
-import type { ShadowDirectories } from './paths/shadow.js';
 
 /** What the handlers of calls work with. */
 export interface Context {
   kernel: KernelCore;
   paths: PathLookup;
-  shadows: ShadowDirectories;
 }

@@ -1,5 +1,5 @@
 /** /proc/PID/fdinfo/N: what the machine says there of a descriptor, made into what Linux says of our file. */
-import { O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
 import { Pipe } from '../backing/pipe.js';
 import { errno } from '../errno.js';
 import type { File } from '../fs/file.js';
@@ -13,9 +13,10 @@ const O_LARGEFILE = process.arch === 'arm64' ? 0o400000 : 0o100000;
 function ofOurs(file: File, flags: number): number {
   // A sync_file's pipe does not block, whatever the program thinks.
   if (file.backing instanceof Pipe) return flags & ~O_NONBLOCK;
-  if (!file.attributes.node) return flags & ~O_LARGEFILE;
-  if (file.f_flags & O_PATH) return (flags & O_CLOEXEC) | (file.f_flags & (O_PATH | O_NOFOLLOW));
-  return flags | (file.f_flags & O_NOFOLLOW);
+  if (!file.attributes.dentry) return flags & ~O_LARGEFILE;
+  if (file.f_flags & O_PATH) return (flags & O_CLOEXEC) | (file.f_flags & ~O_CLOEXEC);
+  const kept = O_DIRECTORY | O_NOFOLLOW;
+  return (flags & ~kept) | (file.f_flags & kept);
 }
 
 const FLAGS = /^flags:\t(\d+)$/m;
@@ -28,7 +29,7 @@ export function openFlags(file: File, tid: number, fd: number): number | undefin
 
 /** The text of `path`, which is the descriptor's entry in a fdinfo directory. */
 export function fdinfo(file: File, path: string): string {
-  const { node } = file.attributes;
+  const node = file.attributes.dentry?.node;
   const machines = readText(path);
   if (machines === '') throw errno('ENOENT');
   const lines = machines

@@ -17,7 +17,6 @@ import { ANSWERED, type Answer, Call, CONTINUE, type Handler, type Traced } from
 import type { Context } from './context.js';
 import { reportRefusal } from './inject.js';
 import { PathLookup } from './paths/lookup.js';
-import { ShadowDirectories } from './paths/shadow.js';
 import { handlersOf } from './syscalls.js';
 import { TaskCache } from './task.js';
 
@@ -61,7 +60,6 @@ export class Supervisor {
   /** The call that is being answered: one object for all, as there is one at a time. */
   readonly #call = new Call(-1, new Uint8Array(Math.max(NOTIF_SIZE, notifSize())));
   readonly #tasks: TaskCache;
-  readonly #shadows = new ShadowDirectories();
   readonly #handlers: (Handler | undefined)[] = [];
   readonly #names: string[] = [];
   readonly #faults: ProgramFaults;
@@ -80,8 +78,7 @@ export class Supervisor {
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     this.#tasks = new TaskCache(kernel);
-    const paths = new PathLookup(kernel, this.#shadows);
-    const context: Context = { kernel, paths, shadows: this.#shadows };
+    const context: Context = { kernel, paths: new PathLookup(kernel) };
     this.#faults = new ProgramFaults(context);
     for (const [name, handler] of Object.entries(handlersOf(context))) {
       const nr = native.SYS[name];
@@ -328,7 +325,6 @@ export class Supervisor {
     clearInterval(this.#signalTimer);
     this.#watch.close();
     this.#tasks.clear();
-    this.#shadows.close();
     native.close(this.#epfd);
   }
 }

@@ -9,6 +9,7 @@ import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
 import { directoryCalls } from './paths/directory.js';
 import { openCalls } from './paths/open.js';
+import { rootCalls } from './paths/roots.js';
 import { statCalls } from './paths/stat.js';
 import { epollCalls } from './poll/epoll.js';
 import { pollCalls } from './poll/poll.js';
@@ -26,6 +27,7 @@ export function handlersOf(context: Context): Readonly<Record<Served, Handler>> 
     ...openCalls(context),
     ...statCalls(context),
     ...directoryCalls(context),
+    ...rootCalls(context),
     ...epollCalls,
     ...pollCalls,
   };

@@ -5,7 +5,13 @@ import type { KernelCore } from '../core.js';
 import { errnoName, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
 import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
-import { cwdOf, linkOfDescriptor, openDescriptors, pathOfDescriptor } from '../host/descriptors.js';
+import {
+  cwdOf,
+  linkOfDescriptor,
+  openDescriptors,
+  pathOfCwd,
+  pathOfDescriptor,
+} from '../host/descriptors.js';
 import { statusOf } from '../host/status.js';
 import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory } from '../mm/uaccess.js';
@@ -111,6 +117,11 @@ export class RemoteTask implements Task {
   /** The working directory, as the machine has it. */
   get cwd(): string | undefined {
     return cwdOf(this.tid);
+  }
+
+  /** The file of ours that the working directory is. */
+  get cwdFile(): File | undefined {
+    return this.kernel.files.behind(pathOfCwd(this.tid));
   }
 
   /** A descriptor here of the same open file description as the program's. */

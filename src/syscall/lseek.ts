@@ -1,12 +1,52 @@
-import { errno } from '../errno.js';
+import { errno, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
+import { GeneratedFile } from '../fs/tree.js';
+import { native } from '../native.js';
+import type { Task } from '../task.js';
 
+const SEEK_SET = 0;
+const SEEK_CUR = 1;
+const SEEK_END = 2;
 /** SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE. */
 const SEEK_MAX = 4;
 
-/** lseek(2) of a file of ours: the new position. EINVAL for an unknown `whence` before all else. */
-export function vfsLlseek(file: File, offset: number, whence: number): number {
+/** lseek(2) of a file of ours, `task`'s `fd`: the new position. EINVAL for an unknown `whence` before all else. */
+export function vfsLlseek(
+  file: File,
+  offset: number,
+  whence: number,
+  task: Task,
+  fd: number,
+): number {
   if (whence < 0 || whence > SEEK_MAX) throw errno('EINVAL');
+  if (file.f_op.native) return seekNative(file, offset, whence, task, fd);
   if (!file.f_op.llseek) throw errno('ESPIPE');
   return file.f_op.llseek(file, offset, whence);
+}
+
+/** The position is the machine's to keep. */
+function seekNative(file: File, offset: number, whence: number, task: Task, fd: number): number {
+  const own = orThrow(task.tryDuplicate(fd));
+  try {
+    const node = file.attributes.dentry?.node;
+    // The size that it says it has is not that of its content.
+    if (whence === SEEK_END && node instanceof GeneratedFile && node.size > 0) {
+      return orThrow(native.lseek(own, node.size + offset, SEEK_SET));
+    }
+    const position = orThrow(native.lseek(own, offset, whence));
+    if (position === 0 && whence !== SEEK_CUR) rewind(file, task, fd);
+    return position;
+  } finally {
+    native.close(own);
+  }
+}
+
+function rewind(file: File, task: Task, fd: number): void {
+  if (!file.f_op.rewind) return;
+  file.get(task, fd);
+  try {
+    file.f_op.rewind(file);
+  } finally {
+    file.put();
+  }
 }

@@ -13,11 +13,12 @@ import {
   type LocalTarget,
   waitWithFaults,
 } from '../fault/local_calls.js';
-import { isPathOnly, openFileNode } from '../fs/char_dev.js';
+import { isOursAlone } from '../fs/directories.js';
 import type { File } from '../fs/file.js';
-import { isOursAlone, namei } from '../fs/namei.js';
+import { namei } from '../fs/namei.js';
+import { isPathOnly, openDentry } from '../fs/open.js';
 import { statFile } from '../fs/stat.js';
-import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
+import { Directory } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { pageAlign } from '../mm/page.js';
@@ -25,7 +26,6 @@ import { ArgumentMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, SystemError } from '../native.js';
 import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
-import { openGenerated } from './generated.js';
 import { LocalCall } from './local_call.js';
 import { LocalTask } from './local_task.js';
 import { vfsLlseek } from './lseek.js';
@@ -63,30 +63,29 @@ export class Sys implements Posix {
 
   /** @see Posix.open */
   open(path: string, flags: number, mode = 0o666): number {
-    const self = { tgid: () => process.pid, tid: process.pid };
-    const found = namei(this.#kernel.root, resolve(path), !(flags & constants.O_NOFOLLOW), self);
+    const caller = { tgid: () => process.pid, tid: process.pid, root: '' };
+    const follow = !(flags & constants.O_NOFOLLOW);
+    const found = namei(this.#kernel, caller, resolve(path), follow);
     if (found.kind === 'machine' || found.kind === 'descriptor') {
       return machine.open(found.path, flags, mode);
     }
     const make = () => {
       if (found.kind === 'error') throw errno(found.code);
-      if (found.node instanceof FileNode) {
-        const file = openFileNode(found.node, this.#task, flags);
-        try {
-          return this.#task.installFd(file, flags);
-        } finally {
-          file.put();
-        }
-      }
-      if (found.node instanceof GeneratedFile) return openGenerated(found.node, flags);
-      if (found.node instanceof Directory && found.node.machineHasIt) {
+      const { dentry } = found;
+      if (dentry.node instanceof Directory) {
+        if (isOursAlone(dentry.node)) throw errno('EISDIR');
         return machine.open(found.path, flags, mode);
       }
-      throw errno('EISDIR');
+      const file = openDentry(dentry, this.#task, flags);
+      try {
+        return this.#task.installFd(file, flags);
+      } finally {
+        file.put();
+      }
     };
     const ours =
       found.kind === 'node' &&
-      !(found.node instanceof Directory && !isOursAlone(found.node, found.path));
+      !(found.dentry.node instanceof Directory && !isOursAlone(found.dentry.node));
     const met = ours ? () => this.#meet('openat', {}, make) : make;
     return this.#attempt('open', [path, flags], met);
   }
@@ -223,9 +222,15 @@ export class Sys implements Posix {
     }
   }
 
+  /** A file of ours that the machine does not read by itself. */
+  #served(fd: number): File | undefined {
+    const file = this.#task.fget(fd);
+    return file?.f_op.native ? undefined : file;
+  }
+
   /** @see Posix.read */
   read(fd: number, buffer: Uint8Array): number {
-    const file = this.#task.fget(fd);
+    const file = this.#served(fd);
     if (!file) return machine.read(fd, buffer);
     const now = () => this.#now('read', this.#transfer('read', fd, file, buffer));
     const make = () => this.#meet('read', { file }, now);
@@ -234,7 +239,7 @@ export class Sys implements Posix {
 
   /** @see Posix.write */
   write(fd: number, bytes: Uint8Array): number {
-    const file = this.#task.fget(fd);
+    const file = this.#served(fd);
     if (!file) return machine.write(fd, bytes);
     const now = () => this.#now('write', this.#transfer('write', fd, file, bytes));
     const make = () => this.#meet('write', { file }, now);
@@ -242,7 +247,7 @@ export class Sys implements Posix {
   }
 
   async #transferAsync(name: Transfer, fd: number, bytes: Uint8Array): Promise<number> {
-    const file = this.#task.fget(fd);
+    const file = this.#served(fd);
     if (!file) return machine.promises[name](fd, bytes);
     const call = this.#kernel.observers.active
       ? new LocalCall(this.#task, [fd, bytes.length])
@@ -385,7 +390,7 @@ export class Sys implements Posix {
     const file = this.#task.fget(fd);
     if (!file) return machine.lseek(fd, offset, whence);
     return this.#meet('lseek', { file }, () =>
-      attempt('lseek', () => vfsLlseek(file, offset, whence)),
+      attempt('lseek', () => vfsLlseek(file, offset, whence, this.#task, fd)),
     );
   }
 

@@ -262,7 +262,6 @@ export const SW_SYNC = 'sw_sync';
 export function swSyncInit(kernel: KernelCore): void {
   if (!kernel.has('sw_sync') && !kernel.isNamed(SW_SYNC)) return;
   const directory = kernel.root.mkdir('sys/kernel/debug/sync');
-  const path = '/sys/kernel/debug/sync/sw_sync';
   directory.add('info', new GeneratedFile(() => info(kernel), 0));
-  directory.add('sw_sync', new FileNode({ mode: S_IFREG | 0o644, path, f_op: swSyncFops }));
+  directory.add('sw_sync', new FileNode({ mode: S_IFREG | 0o644, f_op: swSyncFops }));
 }

@@ -22,8 +22,8 @@ import {
   F_SETLEASE,
 } from '../../abi/constants.js';
 import { Errno, errno } from '../../errno.js';
-import { isPathOnly } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
+import { isPathOnly } from '../../fs/open.js';
 import { vfsLlseek } from '../../syscall/lseek.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { openFlags } from '../fdinfo.js';
@@ -76,7 +76,7 @@ const ioctl: Handler = (call) => {
 const lseek: Handler = (call) => {
   const file = fileOf(call);
   if (!file) return CONTINUE;
-  return vfsLlseek(file, call.signed(1), call.int(2));
+  return vfsLlseek(file, call.signed(1), call.int(2), call.task, call.int(0));
 };
 
 const fcntl: Handler = (call) => {

@@ -65,7 +65,7 @@ const exitGroup: Handler = (call) => {
   return CONTINUE;
 };
 
-const fork: Handler = (call) => {
+export const fork: Handler = (call) => {
   const { observers } = call.task.kernel;
   if (observers.active) observers.tell('forking', call.task.pid);
   return CONTINUE;
@@ -83,7 +83,6 @@ export const pagesCalls = {
   exit_group: exitGroup,
   fork,
   vfork: fork,
-  clone: fork,
   clone3: fork,
   mremap: populating,
   mlock: populating,

@@ -6,9 +6,15 @@ import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
 import type { File, Segment } from '../../fs/file.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { fileOf } from './fd.js';
+import { fileOf as anyFileOf } from './fd.js';
 
 type Direction = 'read' | 'write';
+
+/** The file that an argument names, if it is one of ours that the machine does not serve by itself. */
+function fileOf(call: Call, argument = 0): File | undefined {
+  const file = anyFileOf(call, argument);
+  return file?.f_op.native ? undefined : file;
+}
 
 function refused(file: File, direction: Direction): number {
   const denied = direction === 'read' ? O_WRONLY : O_RDONLY;
@@ -127,7 +133,7 @@ export const transferCalls = {
   splice,
   copy_file_range,
   fallocate,
-  ftruncate: refuse('EINVAL'),
+  ftruncate: (call) => (anyFileOf(call) ? -Errno.EINVAL : CONTINUE),
   fsync: refuse('EINVAL'),
   fdatasync: refuse('EINVAL'),
   sync_file_range: refuse('ESPIPE'),

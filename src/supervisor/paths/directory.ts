@@ -1,9 +1,11 @@
 /** Directories: listings of those that this kernel adds to, and working directories in its own. */
-import { O_DIRECTORY } from '../../../ioctl/index.js';
+import { O_DIRECTORY, O_RDONLY } from '../../../ioctl/index.js';
 import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
-import { find, isOursAlone } from '../../fs/namei.js';
-import { Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
+import { isOursAlone } from '../../fs/directories.js';
+import { directoryOf, isPathOnly, pathFile } from '../../fs/open.js';
+import { MAY_EXEC, mayAccess } from '../../fs/permission.js';
+import { type Dentry, Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
 import { type InjectedCall, native, STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
@@ -20,24 +22,24 @@ interface Entry {
   name: Uint8Array;
 }
 
-export function directoryCalls({ paths, shadows, kernel }: Context) {
+export function directoryCalls({ paths, kernel }: Context) {
   /**
    * The machine's entries and ours. The position of the open directory counts entries, so that
    * rewinddir, telldir and seekdir, which only set it, work on it as it is.
    */
   function getdents64(call: Call): Answer {
     const fd = call.int(0);
-    const link = call.task.linkOf(fd);
-    const path = link && (shadows.pathOf(link) ?? link);
-    if (!path?.startsWith('/')) return CONTINUE;
-    const directory = find(kernel.root, path === '/' ? '' : path);
-    if (!directory) return CONTINUE;
-    const isAlone = isOursAlone(directory, path);
-    if (!isAlone && !addsTo(directory, path)) return CONTINUE;
-    // What is called so in the caller's mounts or below its root may be another directory.
-    if (!isAlone && !isSame(call, fd, path)) return CONTINUE;
+    const file = call.task.lookUp(fd, stat);
+    const dentry = file?.attributes.dentry;
+    if (file && isPathOnly(file)) return -Errno.EBADF;
+    if (dentry && !(dentry.node instanceof Directory)) return CONTINUE;
+    if (dentry?.unlinked) return -Errno.ENOENT;
+    // What is called so in the caller's mounts or below its root may be another directory: what it is counts.
+    const [dev, ino] = [stat[Stat.dev] as number, stat[Stat.ino] as number];
+    const directory = directoryOf(file) ?? kernel.directories.find(dev, ino);
+    if (!directory || (!file && !addsTo(directory))) return CONTINUE;
     // Opened once more: the caller's own position counts the entries of both.
-    const machine = isAlone ? undefined : call.task.openDescriptor(fd, O_DIRECTORY);
+    const machine = file ? undefined : call.task.openDescriptor(fd, O_DIRECTORY);
     const entries = listing(directory, machine);
     const own = call.task.dupDescriptor(fd);
     try {
@@ -63,25 +65,30 @@ export function directoryCalls({ paths, shadows, kernel }: Context) {
       case 'machine':
         return redirect(call, 0, found.path);
       case 'node':
-        return found.node instanceof Directory ? enter(call, found.path) : -Errno.ENOTDIR;
+        return enter(call, found.dentry);
     }
   }
 
   /** The caller changes into the stand-in of a directory of ours. */
-  function enter(call: Call, path: string): Answer {
-    const fd = shadows.open(path, 0);
+  function enter(call: Call, dentry: Dentry): Answer {
+    if (!(dentry.node instanceof Directory)) return -Errno.ENOTDIR;
+    if (!mayAccess(dentry.node, MAY_EXEC, call.task)) return -Errno.EACCES;
+    const file = pathFile(dentry, kernel, O_RDONLY);
     try {
-      const fchdir: InjectedCall = { nr: native.SYS.fchdir as number, args: [-1], fd: [0, 0] };
-      return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
+      return file.lend(O_RDONLY, (fd) => {
+        const fchdir: InjectedCall = { nr: native.SYS.fchdir as number, args: [-1], fd: [0, 0] };
+        return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
+      });
     } finally {
-      native.close(fd);
+      file.put();
     }
   }
 
   function getcwd(call: Call): Answer {
-    if (!shadows.used) return CONTINUE;
-    const path = shadows.pathOf(call.task.cwd ?? '');
-    if (path === undefined) return CONTINUE;
+    const dentry = call.task.cwd?.endsWith(' (deleted)') && call.task.cwdFile?.attributes.dentry;
+    if (!dentry) return CONTINUE;
+    if (dentry.unlinked) return -Errno.ENOENT;
+    const { path } = dentry;
     const bytes = Buffer.from(`${path}\0`);
     if (bytes.length > call.arg(1)) return -Errno.ERANGE;
     call.task.mm.write(call.arg(0), bytes);
@@ -91,19 +98,14 @@ export function directoryCalls({ paths, shadows, kernel }: Context) {
   return { getdents64, chdir, getcwd } satisfies Record<string, Handler>;
 }
 
-const [stat, machines] = [new Float64Array(STAT_FIELDS), new Float64Array(STAT_FIELDS)];
+const stat = new Float64Array(STAT_FIELDS);
 
-/** Whether a descriptor of the caller's is of the directory that the machine has, to us, at `path`. */
-function isSame(call: Call, fd: number, path: string): boolean {
-  if (!call.task.fstat(fd, stat) || native.fstatat(AT_FDCWD, path, 0, machines) < 0) return false;
-  return machines[Stat.dev] === stat[Stat.dev] && machines[Stat.ino] === stat[Stat.ino];
-}
-
-/** Whether a directory has anything in it that the machine's own, at the same path, lacks. */
-function addsTo(directory: Directory, path: string): boolean {
-  const base = path === '/' ? '' : path;
-  for (const [name] of directory.entries()) {
-    if (native.access(`${base}/${name}`) !== 0) return true;
+/** Whether a directory has anything in it that the machine's own lacks. */
+function addsTo(directory: Directory): boolean {
+  const { path } = directory.dentry;
+  if (directory.hidesAny) return true;
+  for (const { name } of directory.dentries()) {
+    if (native.access(`${path}/${name}`) !== 0) return true;
   }
   return false;
 }
@@ -115,14 +117,25 @@ function listing(directory: Directory, fd: number | undefined): Entry[] {
     entries.set(name, { ino: BigInt(ino), type, name: Buffer.from(name, 'latin1') });
   if (fd === undefined) {
     add('.', directory.ino, DT_DIR);
-    add('..', directory.ino, DT_DIR);
+    add('..', inoAbove(directory), DT_DIR);
   } else {
-    readMachine(fd, add);
+    readMachine(fd, (name, ino, type) => {
+      if (!directory.hides(Buffer.from(name, 'latin1').toString())) add(name, ino, type);
+    });
   }
-  for (const [name, node] of directory.entries()) {
+  for (const { name, node } of directory.dentries()) {
+    if (node instanceof Directory && entries.has(Buffer.from(name).toString('latin1'))) continue;
     add(Buffer.from(name).toString('latin1'), node.ino, typeOf(node));
   }
   return [...entries.values()];
+}
+
+/** The inode number of the directory that one of ours is in. */
+function inoAbove(directory: Directory): number {
+  const { parent } = directory.dentry;
+  if (!parent || isOursAlone(parent)) return parent?.ino ?? directory.ino;
+  const error = native.fstatat(AT_FDCWD, parent.dentry.path || '/', 0, stat);
+  return error < 0 ? parent.ino : (stat[Stat.ino] as number);
 }
 
 /** DT_* of a node: the upper bits of its mode. */

@@ -3,35 +3,47 @@
 import { AT_FDCWD } from '../../abi/constants.js';
 import type { KernelCore } from '../../core.js';
 import { ErrnoError } from '../../errno.js';
+import { isOursAlone } from '../../fs/directories.js';
 import {
   type Found,
   type FoundDescriptor,
   type FoundMachine,
   type FoundNode,
-  isOursAlone,
   type NotFound,
   namei,
+  type Restrictions,
+  type Start,
 } from '../../fs/namei.js';
+import { directoryOf } from '../../fs/open.js';
+import { MAY_EXEC, mayAccess } from '../../fs/permission.js';
 import { Directory } from '../../fs/tree.js';
+import { belowRoot, rootOf } from '../../host/roots.js';
 import { anyServed, isServed } from '../../host/served_mounts.js';
 import { strndupUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Call } from '../call.js';
 import type { RemoteTask } from '../task.js';
-import type { ShadowDirectories } from './shadow.js';
 
 const PATH_MAX = 4096;
 
-/** Where our own nodes, and descriptors of ours, are found by name. */
-const OURS = /^\/+(?:dev|sys)(?:\/|$)|\/fd(?:info)?\/|\/cwd$|\.\./;
+/** Where descriptors of ours are found by name, and what leads out of where a path seems to go. */
+const ODD = /\/fd(?:info)?\/|\/cwd$|\.\./;
+const FIRST = /^\/+([^/]*)/;
+const DELETED = ' (deleted)';
+
+/** Where a relative path begins. */
+interface Base extends Start {
+  /** What the caller has there is a stand-in: the machine does not know the way from it. */
+  ours: boolean;
+}
 
 export class PathLookup {
   readonly #kernel: KernelCore;
-  readonly #shadows: ShadowDirectories;
+  /** Some program has, or may have, another root than we do, or other mounts. */
+  #rootsDiffer = false;
 
-  constructor(kernel: KernelCore, shadows: ShadowDirectories) {
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
-    this.#shadows = shadows;
   }
 
   /**
@@ -52,6 +64,11 @@ export class PathLookup {
     return this.resolve(call.task, dirfd, this.readPath(call.task, call.arg(argument)), follow);
   }
 
+  /** From now on programs are asked for their root: one of them changes it, or its mounts. */
+  noteOtherRoots(): void {
+    this.#rootsDiffer = true;
+  }
+
   /**
    * What `path`, relative to `dirfd`, names: something of ours, or what the machine has where it would not get
    * to by itself. Undefined where it may go on: that is the common case, and costs one system call here.
@@ -61,22 +78,26 @@ export class PathLookup {
     dirfd: number,
     path: string | undefined,
     follow: boolean,
+    how?: Restrictions,
   ): Found | undefined {
     if (!path) return undefined;
-    let full = path;
-    let fromShadow = false;
-    if (!path.startsWith('/')) {
-      const base = this.#baseOf(task, dirfd);
-      if (base === undefined) return undefined;
-      full = `${base.path}/${path}`;
-      fromShadow = base.shadow;
+    const root = this.#rootsDiffer ? rootOf(task.tid) : '';
+    let base: Base | undefined;
+    if (!path.startsWith('/') || how) {
+      const found = this.#baseOf(task, dirfd, root);
+      if (!found || 'kind' in found) return found;
+      base = found;
     }
     const served = anyServed();
+    const full = path.startsWith('/') ? path : `${base?.at}/${path}`;
     // What the machine has, and what cannot be one of ours, it may as well find by itself.
-    if (!fromShadow && !OURS.test(full) && isThere(full, served)) return undefined;
-    const found = namei(this.#kernel.root, full, follow, { tgid: () => task.pid, tid: task.tid });
+    const direct = !base?.ours && !this.#rootsDiffer && !how;
+    if (direct && !this.#isOdd(full) && isThere(full, served)) return undefined;
+    const mayEnter = (directory: Directory) => mayAccess(directory, MAY_EXEC, task);
+    const caller = { tgid: () => task.pid, tid: task.tid, root, mayEnter };
+    const found = namei(this.#kernel, caller, path, follow, base, how);
     if (found.kind === 'error') return found;
-    const detour = found.detour || fromShadow;
+    const detour = found.detour || base?.ours === true;
     if (isMachines(found) || (detour && this.#isOthers(found))) {
       if (!detour) return undefined;
       // That it has to be a directory, which a slash says, is for the machine to find out.
@@ -86,16 +107,28 @@ export class PathLookup {
     return found;
   }
 
+  #isOdd(path: string): boolean {
+    const first = FIRST.exec(path)?.[1];
+    return (first !== undefined && this.#kernel.root.get(first) !== undefined) || ODD.test(path);
+  }
+
   /** An entry of /proc that is of nothing of ours. */
   #isOthers(found: Found): found is FoundDescriptor {
     return found.kind === 'descriptor' && !this.#kernel.files.at(found.pid, found.fd);
   }
 
-  #baseOf(task: RemoteTask, dirfd: number): { path: string; shadow: boolean } | undefined {
+  /** ENOTDIR for what is ours and no directory. */
+  #baseOf(task: RemoteTask, dirfd: number, root: string): Base | NotFound | undefined {
     const link = dirfd === AT_FDCWD ? task.cwd : task.linkOf(dirfd);
     if (!link?.startsWith('/')) return undefined;
-    const path = this.#shadows.pathOf(link);
-    return path === undefined ? { path: link, shadow: false } : { path, shadow: true };
+    if (link.endsWith(DELETED)) {
+      const file = dirfd === AT_FDCWD ? task.cwdFile : task.lookUp(dirfd);
+      const directory = directoryOf(file);
+      if (directory?.dentry.unlinked) return { kind: 'error', code: 'ENOENT' };
+      if (directory) return { at: directory.dentry.path, directory, ours: true };
+      if (file) return { kind: 'error', code: 'ENOTDIR' };
+    }
+    return { at: belowRoot(root, link), directory: undefined, ours: false };
   }
 }
 
@@ -108,5 +141,6 @@ function isThere(path: string, served: boolean): boolean {
 /** The machine's own, or a directory that it has as well: whatever is asked of that, it can say. */
 function isMachines(found: Exclude<Found, NotFound>): found is FoundMachine | FoundNode {
   if (found.kind !== 'node') return found.kind === 'machine';
-  return found.node instanceof Directory && !isOursAlone(found.node, found.path);
+  const { node } = found.dentry;
+  return node instanceof Directory && !isOursAlone(node);
 }

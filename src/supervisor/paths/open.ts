@@ -1,14 +1,18 @@
 /** open(2) and its kin. */
 import {
+  O_ACCMODE,
   O_CLOEXEC,
   O_CREAT,
   O_DIRECT,
   O_DIRECTORY,
   O_EXCL,
+  O_NOATIME,
   O_NOCTTY,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
+  O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
   struct,
@@ -16,37 +20,61 @@ import {
   type View,
 } from '../../../ioctl/index.js';
 import { AT_FDCWD } from '../../abi/constants.js';
-import { Errno } from '../../errno.js';
-import { openFileNode, pathFile } from '../../fs/char_dev.js';
-import type { FoundDescriptor, FoundNode } from '../../fs/namei.js';
-import { Directory, FileNode, GeneratedFile } from '../../fs/tree.js';
+import { Errno, orThrow } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import type { FoundDescriptor, NotFound, Restrictions } from '../../fs/namei.js';
+import { mayCreate } from '../../fs/names.js';
+import { openDentry, pathFile } from '../../fs/open.js';
+import { isOwner, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
+import {
+  type Dentry,
+  Directory,
+  FileNode,
+  S_IFMT,
+  S_IFREG,
+  Symlink,
+  type TreeNode,
+} from '../../fs/tree.js';
 import { PAGE_SIZE } from '../../mm/page.js';
-import { openContent, openGenerated } from '../../syscall/generated.js';
+import { native } from '../../native.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { fdinfo } from '../fdinfo.js';
 import { redirect } from '../inject.js';
 
+/** O_TMPFILE without the O_DIRECTORY that goes with it. */
+const __O_TMPFILE = O_TMPFILE & ~O_DIRECTORY;
+
 const open_how = struct('open_how', { flags: u64, mode: u64, resolve: u64 });
 
 /** What open(2) does once, and is no property of the open file. */
-const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_DIRECTORY | O_NOFOLLOW | O_DIRECT;
+const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_DIRECT;
 
 /** What counts beside O_PATH. */
 const PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-export function openCalls({ paths, shadows, kernel }: Context) {
-  function open(call: Call, dirfd: number, argument: number, asked: number): Answer {
+export function openCalls({ paths, kernel }: Context) {
+  function open(
+    call: Call,
+    dirfd: number,
+    argument: number,
+    asked: number,
+    how?: Restrictions,
+  ): Answer {
     const flags = asked & O_PATH ? asked & PATH_FLAGS : asked;
+    // What does not go together is refused before anybody looks at the path.
+    if (flags & O_CREAT && flags & O_DIRECTORY) return CONTINUE;
+    if (flags & __O_TMPFILE && (!(flags & O_DIRECTORY) || !(flags & O_ACCMODE))) return CONTINUE;
     const follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
-    const found = paths.find(call, dirfd, argument, follow);
+    const path = paths.readPath(call.task, call.arg(argument));
+    const found = paths.resolve(call.task, dirfd, path, follow, how);
     switch (found?.kind) {
       case undefined:
         return CONTINUE;
       case 'error':
-        return -Errno[found.code];
+        return flags & O_CREAT ? notCreated(call, found) : -Errno[found.code];
       case 'node':
-        return openNode(call, found, flags);
+        return openNode(call, found.dentry, flags);
       case 'descriptor':
         return openDescriptor(call, found, flags);
       case 'machine':
@@ -54,31 +82,44 @@ export function openCalls({ paths, shadows, kernel }: Context) {
     }
   }
 
-  function openNode(call: Call, { node, path }: FoundNode, flags: number): Answer {
-    const cloexec = (flags & O_CLOEXEC) !== 0;
-    if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
-    if (node instanceof Directory) {
-      if (flags & O_CREAT || flags & (O_WRONLY | 2)) return -Errno.EISDIR;
-      return call.answerNewFd(shadows.open(path, flags), cloexec);
-    }
-    if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
-    if (node instanceof FileNode) return openDevice(call, node, flags);
-    if (node instanceof GeneratedFile) return call.answerNewFd(openGenerated(node, flags), cloexec);
-    return -Errno.ELOOP; // A link that was not to be followed.
+  /** A regular file that is not there, in a directory of ours. */
+  function notCreated(call: Call, { code, free, slash }: NotFound): Answer {
+    if (slash) return -Errno.EISDIR;
+    if (!free) return -Errno[code];
+    return -mayCreate(free.parent, call.task, 'regular');
   }
 
-  function openDevice(call: Call, node: FileNode, flags: number): Answer {
+  function openNode(call: Call, dentry: Dentry, flags: number): Answer {
+    const { node } = dentry;
+    const isDirectory = node instanceof Directory;
+    if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+    if (flags & O_CREAT && isDirectory) return -Errno.EISDIR;
+    if (flags & O_DIRECTORY && !isDirectory) return -Errno.ENOTDIR;
+    // With both bits of the access mode a descriptor is for neither reading nor writing.
+    const nothing = isDirectory ? O_RDONLY : O_ACCMODE;
+    if (flags & O_PATH) return give(call, pathFile(dentry, kernel, flags), nothing, flags);
+    if (node instanceof Symlink) return -Errno.ELOOP; // A link that was not to be followed.
+    if (flags & __O_TMPFILE) return -mayCreate(node as Directory, call.task, 'unnamed');
+    const access = flags & O_ACCMODE;
+    const wanted =
+      (access !== O_WRONLY ? MAY_READ : 0) | (access || flags & O_TRUNC ? MAY_WRITE : 0);
+    if (isDirectory && wanted & MAY_WRITE) return -Errno.EISDIR;
+    if (!mayAccess(node, wanted, call.task)) return -Errno.EACCES;
+    if (flags & O_NOATIME && !isOwner(node, call.task)) return -Errno.EPERM;
     if (flags & O_DIRECT) return -Errno.EINVAL;
-    const pathOnly = (flags & O_PATH) !== 0;
-    const { observers } = kernel;
     // With its descriptor the caller goes on: the path may then be something else.
-    observers.call?.keep();
-    const file = pathOnly ? pathFile(node, kernel) : openFileNode(node, call.task, flags);
+    if (node instanceof FileNode) kernel.observers.call?.keep();
+    return give(call, openDentry(dentry, call.task, flags), flags & ~OPENING_FLAGS, flags);
+  }
+
+  /** Has the caller go on with a descriptor of `file`. */
+  function give(call: Call, file: File, kept: number, flags: number): Answer {
+    const { observers } = kernel;
     try {
-      const kept = pathOnly ? O_RDONLY : flags & ~OPENING_FLAGS;
       const number = call.task.numberOf(file);
-      file.lend(kept, (fd) => call.answerFd(fd, (flags & O_CLOEXEC) !== 0, number));
-      if (observers.active) {
+      const cloexec = (flags & O_CLOEXEC) !== 0;
+      file.lend(kept & ~O_CLOEXEC, (fd) => call.answerFd(fd, cloexec, number));
+      if (observers.active && file.attributes.dentry?.node instanceof FileNode) {
         observers.tell('descriptorInstalled', file, call.answered, call.task.pid);
       }
       return ANSWERED;
@@ -93,14 +134,14 @@ export function openCalls({ paths, shadows, kernel }: Context) {
     if (!file) return CONTINUE;
     if (found.of === 'fdinfo') {
       kernel.settle();
-      const fd = openContent(fdinfo(file, found.path), flags);
+      const fd = openText(fdinfo(file, found.path), flags);
       return call.answerNewFd(fd, (flags & O_CLOEXEC) !== 0);
     }
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (flags & O_NOFOLLOW) return flags & O_PATH ? CONTINUE : -Errno.ELOOP;
+    const { dentry } = file.attributes;
+    if (dentry) return openNode(call, dentry, flags);
     if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
-    const { node } = file.attributes;
-    if (node) return openDevice(call, node, flags);
     // An anonymous inode has no way to be opened.
     return flags & O_PATH ? CONTINUE : -Errno.ENXIO;
   }
@@ -117,10 +158,16 @@ export function openCalls({ paths, shadows, kernel }: Context) {
       case 'descriptor':
         return kernel.files.at(found.pid, found.fd) ? -Errno.EINVAL : CONTINUE;
       case 'node':
-        return found.node instanceof Directory ? -Errno.EISDIR : -Errno.EINVAL;
+        return truncateNode(call, found.dentry.node);
       case 'machine':
         return redirect(call, 0, found.path);
     }
+  }
+
+  function truncateNode(call: Call, node: TreeNode): Answer {
+    if (node instanceof Directory) return -Errno.EISDIR;
+    if ((node.mode & S_IFMT) !== S_IFREG) return -Errno.EINVAL;
+    return mayAccess(node, MAY_WRITE, call.task) ? 0 : -Errno.EACCES;
   }
 
   return {
@@ -130,14 +177,49 @@ export function openCalls({ paths, shadows, kernel }: Context) {
     creat: (call) => open(call, AT_FDCWD, 0, O_CREAT | O_WRONLY | O_TRUNC),
     openat2(call) {
       const how = readHow(call);
-      if (how?.resolve !== 0n) return CONTINUE;
+      if (!how || how.resolve & ~KNOWN_RESOLVE) return CONTINUE;
       const flags = Number(how.flags);
       // What does not go together is refused, before anybody looks at the path.
       if (flags & O_PATH && flags & ~PATH_FLAGS) return CONTINUE;
       if (how.mode !== 0n && !(flags & O_CREAT)) return CONTINUE;
-      return open(call, call.int(0), 1, flags);
+      return open(call, call.int(0), 1, flags, restrictionsOf(how.resolve));
     },
   } satisfies Record<string, Handler>;
+}
+
+// <linux/openat2.h>
+const RESOLVE_NO_XDEV = 0x01n;
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
+const RESOLVE_BENEATH = 0x08n;
+const RESOLVE_IN_ROOT = 0x10n;
+const RESOLVE_CACHED = 0x20n;
+const KNOWN_RESOLVE = 0x3fn;
+
+function restrictionsOf(resolve: bigint): Restrictions | undefined {
+  // All of ours is known without asking a disk.
+  if ((resolve & ~RESOLVE_CACHED) === 0n) return undefined;
+  const has = (flag: bigint) => (resolve & flag) !== 0n;
+  return {
+    noXdev: has(RESOLVE_NO_XDEV),
+    noMagiclinks: has(RESOLVE_NO_MAGICLINKS),
+    noSymlinks: has(RESOLVE_NO_SYMLINKS),
+    beneath: has(RESOLVE_BENEATH),
+    inRoot: has(RESOLVE_IN_ROOT),
+  };
+}
+
+const MFD_CLOEXEC = 0x1;
+
+/** A read-only descriptor of a text, close-on-exec. */
+function openText(text: string, flags: number): number {
+  const memfd = orThrow(native.memfdCreate('generated', MFD_CLOEXEC));
+  try {
+    orThrow(native.write(memfd, Buffer.from(text)));
+    return orThrow(native.reopen(memfd, (flags & O_NONBLOCK) | O_CLOEXEC));
+  } finally {
+    native.close(memfd);
+  }
 }
 
 /** The struct of openat2(2), unless there is anything in it that the machine refuses, or knows and we do not. */

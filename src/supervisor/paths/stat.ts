@@ -1,19 +1,16 @@
 /** stat(2), access(2), readlink(2) and their kin. */
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
+import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
+import { magicAt } from '../../fs/file_system.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
-import { mayAccess, statFile, statNode } from '../../fs/stat.js';
-import { Symlink } from '../../fs/tree.js';
-import { native, STAT_FIELDS } from '../../native.js';
+import { CAP_DAC_OVERRIDE, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
+import { statFile, statNode } from '../../fs/stat.js';
+import { type Dentry, Symlink } from '../../fs/tree.js';
+import { STAT_FIELDS } from '../../native.js';
 import { packStat, packStatfs, packStatx } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect } from '../inject.js';
-
-/** <linux/magic.h> */
-const TMPFS_MAGIC = 0x01021994;
-const SYSFS_MAGIC = 0x62656572;
-const DEBUGFS_MAGIC = 0x64626720;
 
 /** What is not for the caller to ask the machine for. */
 type FoundOurs = Exclude<Found, FoundMachine>;
@@ -22,7 +19,7 @@ const stat = new Float64Array(STAT_FIELDS);
 
 type Pack = (fields: Float64Array) => Uint8Array;
 
-export function statCalls({ paths, kernel, shadows }: Context) {
+export function statCalls({ paths, kernel }: Context) {
   function statPath(
     call: Call,
     dirfd: number,
@@ -52,7 +49,7 @@ export function statCalls({ paths, kernel, shadows }: Context) {
       case 'error':
         return -Errno[found.code];
       case 'node':
-        return statNode(found.node, found.path, stat);
+        return statNode(found.dentry, stat);
       case 'descriptor': {
         const file = follow && found.of === 'fd' && kernel.files.at(found.pid, found.fd, stat);
         return file ? statFile(file, stat) : undefined;
@@ -62,48 +59,83 @@ export function statCalls({ paths, kernel, shadows }: Context) {
 
   function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
     const file = call.task.lookUp(fd, stat);
-    if (file) statFile(file, stat);
-    else {
-      const path = shadows.used && shadows.pathOf(call.task.linkOf(fd) ?? '');
-      if (!path) return CONTINUE;
-      const found = paths.resolve(call.task, AT_FDCWD, path, false);
-      if (found?.kind !== 'node') return CONTINUE;
-      statNode(found.node, path, stat);
-    }
+    if (!file) return CONTINUE;
+    statFile(file, stat);
     call.task.mm.write(into, pack(stat));
     return 0;
   }
 
   function access(call: Call, dirfd: number, argument: number, mode: number, flags = 0): Answer {
-    if (mode & ~7) return CONTINUE;
+    if (mode & ~7 || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return CONTINUE;
+    const path = paths.readPath(call.task, call.arg(argument));
+    const as = flags & AT_EACCESS ? 'effective' : 'real';
+    const answerOf = ({ node }: Dentry) =>
+      mayAccess(node, mode, call.task, as) ? 0 : -Errno.EACCES;
+    if (flags & AT_EMPTY_PATH && path === '') {
+      const dentry = call.task.fget(dirfd)?.attributes.dentry;
+      return dentry ? answerOf(dentry) : CONTINUE;
+    }
     const follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    const found = paths.find(call, dirfd, argument, follow);
-    if (found?.kind === 'machine') return redirect(call, argument, found.path);
-    const fields = found && fieldsOf(found, follow);
-    if (fields === undefined) return CONTINUE;
-    if (typeof fields === 'number') return fields;
-    return mayAccess(fields[2] as number, mode) ? 0 : -Errno.EACCES;
+    const found = paths.resolve(call.task, dirfd, path, follow);
+    switch (found?.kind) {
+      case undefined:
+        return CONTINUE;
+      case 'error':
+        return -Errno[found.code];
+      case 'machine':
+        return redirect(call, argument, found.path);
+      case 'node':
+        return answerOf(found.dentry);
+      case 'descriptor':
+        return accessDescriptor(call, found, follow, mode, answerOf);
+    }
+  }
+
+  /** A buffer has no name, but a mode: anybody may do what that lets its owner do. */
+  function accessDescriptor(
+    call: Call,
+    { of, pid, fd }: FoundDescriptor,
+    follow: boolean,
+    mode: number,
+    answerOf: (dentry: Dentry) => number,
+  ): Answer {
+    const file = follow && of === 'fd' ? kernel.files.at(pid, fd) : undefined;
+    if (!file) return CONTINUE;
+    const { dentry, mode: own } = file.attributes;
+    if (dentry) return answerOf(dentry);
+    const allowed = call.task.capable(CAP_DAC_OVERRIDE) ? MAY_READ | MAY_WRITE : own >> 6;
+    return mode & ~allowed & 7 ? -Errno.EACCES : 0;
   }
 
   function readlink(call: Call, dirfd: number, argument: number): Answer {
-    const [into, size] = [call.arg(argument + 1), call.int(argument + 2)];
+    const size = call.int(argument + 2);
     if (size <= 0) return CONTINUE;
-    const found = paths.find(call, dirfd, argument, false);
+    const path = paths.readPath(call.task, call.arg(argument));
+    const found = paths.resolve(call.task, dirfd, path, false);
     if (found?.kind === 'machine') return redirect(call, argument, found.path);
-    const target = found && targetOf(found);
+    const target = path === '' ? targetOfOpen(call, dirfd) : found && targetOf(found);
     if (target === undefined) return CONTINUE;
     if (typeof target === 'number') return target;
     const bytes = Buffer.from(target).subarray(0, size);
-    call.task.mm.write(into, bytes);
+    call.task.mm.write(call.arg(argument + 1), bytes);
     return bytes.length;
+  }
+
+  /** Of a link that was opened with O_PATH. */
+  function targetOfOpen(call: Call, fd: number): string | undefined {
+    const node = call.task.fget(fd)?.attributes.dentry?.node;
+    // Of what is no link the machine says so.
+    return node instanceof Symlink ? node.target : undefined;
   }
 
   function targetOf(found: FoundOurs): string | number | undefined {
     switch (found.kind) {
       case 'error':
         return -Errno[found.code];
-      case 'node':
-        return found.node instanceof Symlink ? found.node.target : -Errno.EINVAL;
+      case 'node': {
+        const { node } = found.dentry;
+        return node instanceof Symlink ? node.target : -Errno.EINVAL;
+      }
       case 'descriptor':
         return linkOf(found);
     }
@@ -112,22 +144,14 @@ export function statCalls({ paths, kernel, shadows }: Context) {
   /** What a descriptor of ours says that it is of, or the working directory. */
   function linkOf({ of, pid, fd, path }: FoundDescriptor): string | undefined {
     if (of === 'fdinfo') return undefined;
-    const file = of === 'fd' ? kernel.files.at(pid, fd) : undefined;
-    if (file) return file.link();
-    if (!shadows.used) return undefined;
-    const link = native.readlink(path);
-    return typeof link === 'string' ? shadows.pathOf(link) : undefined;
+    return (of === 'fd' ? kernel.files.at(pid, fd) : kernel.files.behind(path))?.link();
   }
 
-  /** f_type of dma-bufs and of directories of ours. Descriptors of nodes are on tmpfs anyway. */
+  /** f_type of dma-bufs and of what has a name in our tree; others are on the machine's tmpfs anyway. */
   function fileSystemOf(call: Call): number | undefined {
-    const file = call.task.fget(call.int(0));
-    if (file) return file.attributes.f_type;
-    if (!shadows.used) return undefined;
-    const path = shadows.pathOf(call.task.linkOf(call.int(0)) ?? '');
-    if (path === undefined) return undefined;
-    if (path.startsWith('/sys/kernel/debug')) return DEBUGFS_MAGIC;
-    return path.startsWith('/sys') ? SYSFS_MAGIC : TMPFS_MAGIC;
+    const attributes = call.task.fget(call.int(0))?.attributes;
+    const dentry = attributes?.dentry;
+    return attributes?.f_type ?? (dentry && magicAt(dentry.path));
   }
 
   function fstatfs(call: Call): Answer {
