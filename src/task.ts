@@ -51,6 +51,9 @@ export interface Task {
   withdrawFds(given: readonly Given[], errno: number): void;
 }
 
+/** Who gives a caller descriptors: a task, or a call, which takes them back if it fails after all. */
+export type Installer = Pick<Task, 'installFd'>;
+
 /** A descriptor that a caller was given. */
 export interface Given {
   file: File;

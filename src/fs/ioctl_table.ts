@@ -3,7 +3,7 @@
  * switch. A row says in data how its argument comes and goes and what has to hold before; its handler does the work.
  *
  *     const timerFops: FileOperations = {
- *       ...ioctlOperations(timer_ioctls, { of: (file) => file.private_data as Timer }, {
+ *       ...ioctlOperations(timer_ioctls, { of: (file: File) => file.private_data as Timer }, {
  *         TIMER_IOC_START: (timer, arg) => timer.start(arg.period),
  *         TIMER_IOC_WAIT: { blocking: true, handle: (timer, _arg, call) => call.waitEvent(() => timer.over) },
  *       }),
@@ -100,7 +100,7 @@ export const EXTENSIBLE: IoctlStyle = { match: 'direction, type and number' };
 /** What all rows of a table share. */
 export interface IoctlSubject<S, C> extends IoctlStyle {
   /** What handlers are given of the file. */
-  of(file: File): S;
+  readonly of: (file: File) => S;
   /** Whose ioctls they are, for the log: `/dev/scaler`. */
   readonly who?: string;
   /** Throws where the file takes no such request now: before anything is copied. */

@@ -1,23 +1,21 @@
 /** The requests of dma-bufs: names, SYNC, sync_files in and out. Linux: drivers/dma-buf/dma-buf.c. */
 import {
-  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
-  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-  DMA_BUF_IOCTL_SYNC,
   DMA_BUF_NAME_LEN,
-  DMA_BUF_SET_NAME_A,
-  DMA_BUF_SET_NAME_B,
   DMA_BUF_SYNC_END,
   DMA_BUF_SYNC_RW,
   DMA_BUF_SYNC_VALID_FLAGS_MASK,
-  dma_buf_export_sync_file,
-  dma_buf_import_sync_file,
-  dma_buf_sync,
+  type dma_buf_export_sync_file,
+  type dma_buf_import_sync_file,
+  dma_buf_ioctls,
+  type dma_buf_sync,
 } from '../../../ioctl/index.js';
 import { errno } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import type { FileCall } from '../../fs/file_call.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { Wait } from '../../fs/wait_queue.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { DMA_FROM_DEVICE } from '../../mm/dma-mapping.js';
-import { copyFromUser, copyToUser, strndupUser } from '../../mm/uaccess.js';
 import type { Task } from '../../task.js';
 import { type DmaBuf, dmaBufBeginCpuAccess, dmaBufEndCpuAccess } from './dma-buf.js';
 import { dmaFenceGetStub } from './dma-fence.js';
@@ -28,47 +26,39 @@ import {
   type DmaResvUsage,
   dmaResvUsageRw,
 } from './dma-resv.js';
-import { requestsSince } from './since.js';
 import { installSyncFile, syncFileCreate, syncFileGetFence } from './sync_file.js';
 import { accessOf, directionOf } from './sync_flags.js';
 
-export function dmaBufIoctl(
-  dmabuf: DmaBuf,
-  request: number,
-  arg: number,
-  task: Task,
-): number | Wait {
-  const since = requestsSince.get(request);
-  if (since && !task.kernel.has(since)) throw errno('ENOTTY');
-  switch (request) {
-    case DMA_BUF_IOCTL_SYNC:
-      return sync(dmabuf, task, arg);
-    case DMA_BUF_IOCTL_EXPORT_SYNC_FILE:
-      return exportSyncFile(dmabuf, task, arg);
-    case DMA_BUF_IOCTL_IMPORT_SYNC_FILE:
-      return importSyncFile(dmabuf, task, arg);
-    case DMA_BUF_SET_NAME_A:
-    case DMA_BUF_SET_NAME_B:
-      return setName(dmabuf, strndupUser(task.mm, arg, DMA_BUF_NAME_LEN));
-    default:
-      throw errno('ENOTTY');
-  }
-}
+const NAME = { max: DMA_BUF_NAME_LEN };
 
-function setName(dmabuf: DmaBuf, name: string): number {
+export const dmaBufIoctls = ioctlOperations(
+  dma_buf_ioctls,
+  { of: (file: File) => file.private_data as DmaBuf },
+  {
+    // No request is more frequent.
+    DMA_BUF_IOCTL_SYNC: { plain: sync },
+    DMA_BUF_SET_NAME_A: { since: 'DMA_BUF_SET_NAME_A', string: NAME, handle: setName },
+    DMA_BUF_SET_NAME_B: { since: 'DMA_BUF_SET_NAME', string: NAME, handle: setName },
+    DMA_BUF_IOCTL_EXPORT_SYNC_FILE: {
+      since: 'DMA_BUF_IOCTL_EXPORT_SYNC_FILE',
+      handle: exportSyncFile,
+    },
+    DMA_BUF_IOCTL_IMPORT_SYNC_FILE: {
+      since: 'DMA_BUF_IOCTL_IMPORT_SYNC_FILE',
+      handle: importSyncFile,
+    },
+  },
+);
+
+function setName(dmabuf: DmaBuf, name: { readonly value: string }): void {
   const { kernel } = dmabuf.file;
   if (dmabuf.attachments.size > 0 && !kernel.has('DMA_BUF_SET_NAME_attached')) throw errno('EBUSY');
-  dmabuf.name = name;
-  return 0;
+  dmabuf.name = name.value;
 }
 
-/** The argument of the SYNC at hand: made once, since no request is more frequent. */
-const syncArgument = dma_buf_sync.create();
 const INVALID_SYNC_FLAGS = ~BigInt(DMA_BUF_SYNC_VALID_FLAGS_MASK);
 
-function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
-  task.mm.read(arg, syncArgument.bytes);
-  const { flags } = syncArgument;
+function sync(dmabuf: DmaBuf, { flags }: dma_buf_sync, task: Task): number | Wait {
   if (flags & INVALID_SYNC_FLAGS) throw errno('EINVAL');
   const direction = directionOf(Number(flags) & DMA_BUF_SYNC_RW);
   if (Number(flags) & DMA_BUF_SYNC_END) {
@@ -79,7 +69,6 @@ function sync(dmabuf: DmaBuf, task: Task, arg: number): number | Wait {
   const usage = dmaResvUsageRw(direction !== DMA_FROM_DEVICE);
   const mayWait = task.kernel.has('DMA_BUF_IOCTL_SYNC_waits');
   if (!mayWait || !dmabuf.resv.nextPending(usage)) return synced(dmabuf, Number(flags), task);
-  // The argument is that of another SYNC by the time that this one has waited.
   return waitForFences(dmabuf, usage, synced.bind(undefined, dmabuf, Number(flags), task));
 }
 
@@ -103,24 +92,18 @@ function synced(dmabuf: DmaBuf, flags: number, task: Task): number {
   return 0;
 }
 
-function exportSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, dma_buf_export_sync_file);
+function exportSyncFile(dmabuf: DmaBuf, data: dma_buf_export_sync_file, call: FileCall): void {
+  const { kernel } = call.task;
   const usage = dmaResvUsageRw(accessOf(data.flags));
-  const make = () => {
-    const fence = dmabuf.resv.getSingleton(usage) ?? dmaFenceGetStub(task.kernel);
-    const syncFile = syncFileCreate(task.kernel, fence);
+  const fence = dmabuf.resv.getSingleton(usage) ?? dmaFenceGetStub(kernel);
+  try {
+    data.fd = installSyncFile(call, syncFileCreate(kernel, fence));
+  } finally {
     fence.put();
-    return syncFile;
-  };
-  installSyncFile(task, make, (fd) => {
-    data.fd = fd;
-    copyToUser(task.mm, arg, data);
-  });
-  return 0;
+  }
 }
 
-function importSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, dma_buf_import_sync_file);
+function importSyncFile(dmabuf: DmaBuf, data: dma_buf_import_sync_file, { task }: FileCall): void {
   const usage = accessOf(data.flags) ? DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ;
   const fence = syncFileGetFence(task, data.fd);
   if (!fence) throw errno('EINVAL');
@@ -133,5 +116,4 @@ function importSyncFile(dmabuf: DmaBuf, task: Task, arg: number): number {
     resv.unlock();
   }
   fence.put();
-  return 0;
 }

@@ -4,7 +4,7 @@
  */
 
 import { constants } from 'node:fs';
-import { dma_buf_ioctls, O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT } from '../../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT } from '../../../ioctl/index.js';
 import { ExportedMemory } from '../../backing/exported.js';
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
@@ -25,10 +25,10 @@ import { cacheOf } from '../../mm/cache/cache.js';
 import type { DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
 import type { SgTable } from '../../mm/scatterlist.js';
-import type { Task } from '../../task.js';
+import type { Installer, Task } from '../../task.js';
 import { operationsAsOf } from '../../version.js';
 import { checkDetached, type DmaBufAttachment } from './dma-buf-attach.js';
-import { dmaBufIoctl } from './dma-buf-ioctl.js';
+import { dmaBufIoctls } from './dma-buf-ioctl.js';
 import type { DmaFence } from './dma-fence.js';
 import {
   DMA_RESV_USAGE_READ,
@@ -275,8 +275,8 @@ export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf
  * dma_buf_fd(): a descriptor for the caller, which takes over the reference of this kernel's side.
  * `flags`: O_CLOEXEC or 0. On failure (EMFILE) the reference stays with the caller.
  */
-export function dmaBufFd(task: Task, dmabuf: DmaBuf, flags: number): number {
-  const fd = task.installFd(dmabuf.file, dmabuf.file.f_flags | (flags & O_CLOEXEC));
+export function dmaBufFd(caller: Installer, dmabuf: DmaBuf, flags: number): number {
+  const fd = caller.installFd(dmabuf.file, dmabuf.file.f_flags | (flags & O_CLOEXEC));
   dmaBufPut(dmabuf);
   return fd;
 }
@@ -323,7 +323,7 @@ const SEEK_SET = 0;
 const SEEK_END = 2;
 
 const dmaBufFops: FileOperations = {
-  ioctls: dma_buf_ioctls,
+  ...dmaBufIoctls,
 
   /** Only to learn the size: to the start, or to the end, with offset 0. */
   llseek(file, offset, whence) {
@@ -334,8 +334,6 @@ const dmaBufFops: FileOperations = {
   mmap(file, vma) {
     return dmaBufMmap(bufferOf(file), vma);
   },
-
-  ioctl: (file, request, arg, task) => dmaBufIoctl(bufferOf(file), request, arg, task),
 
   /** Readable when no writer is at work any more, writable when nobody is. */
   poll(file, wanted) {

@@ -3,22 +3,18 @@
  * Linux: drivers/dma-buf/dma-heap.c, include/uapi/linux/dma-heap.h.
  */
 import {
-  _IOC_NR,
-  _IOC_SIZE,
-  DMA_HEAP_IOCTL_ALLOC,
   DMA_HEAP_VALID_FD_FLAGS,
   DMA_HEAP_VALID_HEAP_FLAGS,
-  dma_heap_allocation_data,
+  type dma_heap_allocation_data,
   dma_heap_ioctls,
-  IOC_IN,
-  IOC_OUT,
-  type View,
 } from '../../../ioctl/index.js';
 import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import type { CharDevice, CharDeviceOperations } from '../../fs/char_dev.js';
+import type { File } from '../../fs/file.js';
+import type { FileCall } from '../../fs/file_call.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { pageAlign } from '../../mm/page.js';
-import { type Given, type Task, tellOrWithdraw } from '../../task.js';
 import { type DmaBuf, dmaBufFd, dmaBufPut } from './dma-buf.js';
 
 /** struct dma_heap_ops */
@@ -65,35 +61,21 @@ export function dmaHeapAdd(
   return heap;
 }
 
-/** By _IOC_NR: the number alone chooses the request, whatever type, size and direction come with it. */
-const requests = [DMA_HEAP_IOCTL_ALLOC];
-
-const dmaHeapFops: CharDeviceOperations = {
-  ioctls: dma_heap_ioctls,
-
-  ioctl(file, request, arg, task) {
-    const known = requests[_IOC_NR(request)];
-    if (known === undefined) throw errno('EINVAL');
-    // The struct is as long as the caller says, to either side of what this kernel knows: what the
-    // caller does not have is zero, what this kernel does not know comes back as it was.
-    const size = _IOC_SIZE(request);
-    const data = new Uint8Array(Math.max(size, dma_heap_allocation_data.size));
-    if (request & known & IOC_IN) task.mm.read(arg, data.subarray(0, size));
-    // An address that cannot be written to wins over any other error, and costs no descriptor.
-    const given: Given[] = [];
-    try {
-      const heap = file.private_data as DmaHeap;
-      given.push(allocate(heap, task, dma_heap_allocation_data.view(data)));
-    } finally {
-      if (request & known & IOC_OUT) {
-        tellOrWithdraw(task, given, () => task.mm.write(arg, data.subarray(0, size)));
-      }
-    }
-    return 0;
+const dmaHeapFops: CharDeviceOperations = ioctlOperations(
+  dma_heap_ioctls,
+  {
+    // The number alone chooses the request, whatever type, size and direction come with it. An address that cannot be
+    // written to wins over any other error, and costs no descriptor.
+    match: 'number',
+    unknown: 'EINVAL',
+    beyond: 'ignored',
+    copyOutOnError: true,
+    of: (file: File) => file.private_data as DmaHeap,
   },
-};
+  { DMA_HEAP_IOCTL_ALLOC: allocate },
+);
 
-function allocate(heap: DmaHeap, task: Task, data: View<typeof dma_heap_allocation_data>): Given {
+function allocate(heap: DmaHeap, data: dma_heap_allocation_data, call: FileCall): void {
   if (data.fd) throw errno('EINVAL');
   if (data.fd_flags & ~DMA_HEAP_VALID_FD_FLAGS) throw errno('EINVAL');
   if (data.heap_flags & ~BigInt(DMA_HEAP_VALID_HEAP_FLAGS)) throw errno('EINVAL');
@@ -102,8 +84,7 @@ function allocate(heap: DmaHeap, task: Task, data: View<typeof dma_heap_allocati
   if (length === 0) throw errno('EINVAL');
   const dmabuf = heap.ops.allocate(heap, pageAlign(length), data.fd_flags, data.heap_flags);
   try {
-    data.fd = dmaBufFd(task, dmabuf, data.fd_flags);
-    return { file: dmabuf.file, fd: data.fd };
+    data.fd = dmaBufFd(call, dmabuf, data.fd_flags);
   } catch (error) {
     dmaBufPut(dmabuf);
     throw error;

@@ -3,20 +3,17 @@
  * Linux: drivers/dma-buf/sw_sync.c.
  */
 import {
-  SW_SYNC_GET_DEADLINE,
-  SW_SYNC_IOC_CREATE_FENCE,
-  SW_SYNC_IOC_INC,
-  sw_sync_create_fence_data,
-  sw_sync_get_deadline,
+  type sw_sync_create_fence_data,
+  type sw_sync_get_deadline,
   sw_sync_ioctls,
-  u32,
 } from '../../../ioctl/index.js';
 import type { KernelCore } from '../../core.js';
 import { Errno, errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
+import type { File } from '../../fs/file.js';
+import type { FileCall } from '../../fs/file_call.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { FileNode, GeneratedFile, S_IFREG } from '../../fs/tree.js';
-import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import type { Task } from '../../task.js';
 import {
   DmaFence,
   type DmaFenceOps,
@@ -169,7 +166,15 @@ function timelineOf(fence: DmaFence): SyncTimeline {
 }
 
 const swSyncFops: CharDeviceOperations = {
-  ioctls: sw_sync_ioctls,
+  ...ioctlOperations(
+    sw_sync_ioctls,
+    { of: (file: File) => file.private_data as SyncTimeline },
+    {
+      SW_SYNC_IOC_CREATE_FENCE: createFence,
+      SW_SYNC_IOC_INC: increment,
+      SW_SYNC_GET_DEADLINE: { since: 'SW_SYNC_GET_DEADLINE', handle: getDeadline },
+    },
+  ),
 
   /** Each open file is a timeline, named after the program. */
   open(file, task) {
@@ -181,48 +186,33 @@ const swSyncFops: CharDeviceOperations = {
   release(file) {
     (file.private_data as SyncTimeline).close();
   },
-
-  ioctl(file, request, arg, task) {
-    const timeline = file.private_data as SyncTimeline;
-    switch (request) {
-      case SW_SYNC_IOC_CREATE_FENCE:
-        return createFence(timeline, task, arg);
-      case SW_SYNC_IOC_INC:
-        return increment(timeline, copyFromUser(task.mm, arg, u32).value);
-      case SW_SYNC_GET_DEADLINE:
-        if (!task.kernel.has('SW_SYNC_GET_DEADLINE')) throw errno('ENOTTY');
-        return getDeadline(task, arg);
-      default:
-        throw errno('ENOTTY');
-    }
-  },
 };
 
-function createFence(timeline: SyncTimeline, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, sw_sync_create_fence_data);
-  const make = () => {
-    const fence = timeline.createFence(data.value);
-    const syncFile = syncFileCreate(task.kernel, fence);
+function createFence(
+  timeline: SyncTimeline,
+  data: sw_sync_create_fence_data,
+  call: FileCall,
+): void {
+  const fence = timeline.createFence(data.value);
+  try {
+    data.fence = installSyncFile(call, syncFileCreate(call.task.kernel, fence));
+  } finally {
     fence.put();
-    return syncFile;
-  };
-  installSyncFile(task, make, (fd) => {
-    data.fence = fd;
-    copyToUser(task.mm, arg, data);
-  });
-  return 0;
+  }
 }
 
 /** In steps that keep the order of numbers, which wrap around, unambiguous. */
-function increment(timeline: SyncTimeline, by: number): number {
-  let left = by;
+function increment(timeline: SyncTimeline, by: { readonly value: number }): void {
+  let left = by.value;
   for (; left > INT_MAX; left -= INT_MAX) timeline.advance(INT_MAX);
   timeline.advance(left);
-  return 0;
 }
 
-function getDeadline(task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, sw_sync_get_deadline);
+function getDeadline(
+  _timeline: SyncTimeline,
+  data: sw_sync_get_deadline,
+  { task }: FileCall,
+): void {
   if (data.deadline_ns || data.pad) throw errno('EINVAL');
   const fence = syncFileGetFence(task, data.fence_fd);
   if (!fence) throw errno('EINVAL');
@@ -230,8 +220,6 @@ function getDeadline(task: Task, arg: number): number {
     if (!(fence instanceof SyncPoint)) throw errno('EINVAL');
     if (fence.deadline === undefined) throw errno('ENOENT');
     data.deadline_ns = BigInt.asUintN(64, fence.deadline);
-    copyToUser(task.mm, arg, data);
-    return 0;
   } finally {
     fence.put();
   }

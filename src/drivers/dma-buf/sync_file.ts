@@ -7,21 +7,19 @@ import {
   O_RDONLY,
   offsetof,
   POLLIN,
-  SYNC_IOC_FILE_INFO,
-  SYNC_IOC_MERGE,
-  SYNC_IOC_SET_DEADLINE,
   sync_fence_info,
-  sync_file_info,
+  type sync_file_info,
   sync_file_ioctls,
   sync_merge_data,
-  sync_set_deadline,
+  type sync_set_deadline,
 } from '../../../ioctl/index.js';
 import { Pipe } from '../../backing/pipe.js';
 import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import { File, type FileOperations, orNoMemory } from '../../fs/file.js';
-import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import { type Task, tellOrWithdraw } from '../../task.js';
+import type { FileCall } from '../../fs/file_call.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
+import type { Installer, Task } from '../../task.js';
 import {
   type DmaFence,
   describeFence,
@@ -84,19 +82,10 @@ export function syncFileCreate(kernel: KernelCore, fence: DmaFence, userName = '
   return new SyncFile(kernel, fence, userName);
 }
 
-/**
- * Gives the caller a descriptor of a sync_file, close-on-exec, which takes over the kernel's reference,
- * and tells its number by `tell`. Nothing is given if it cannot be told.
- */
-export function installSyncFile(
-  task: Task,
-  make: () => SyncFile,
-  tell: (fd: number) => void,
-): void {
-  const { file } = make();
+/** A descriptor of a new sync_file for a caller, close-on-exec. It takes over the kernel's reference. EMFILE. */
+export function installSyncFile(caller: Installer, { file }: SyncFile): number {
   try {
-    const fd = task.installFd(file, O_CLOEXEC);
-    tellOrWithdraw(task, [{ file, fd }], () => tell(fd));
+    return caller.installFd(file, O_CLOEXEC);
   } finally {
     file.put();
   }
@@ -118,23 +107,15 @@ function syncFileOf(file: File): SyncFile {
 }
 
 const syncFileFops: FileOperations = {
-  ioctls: sync_file_ioctls,
-
-  ioctl(file, request, arg, task) {
-    const syncFile = syncFileOf(file);
-    if (!task.kernel.has('sync_file')) throw errno('ENOTTY');
-    switch (request) {
-      case SYNC_IOC_MERGE:
-        return merge(syncFile, task, arg);
-      case SYNC_IOC_FILE_INFO:
-        return fileInfo(syncFile, task, arg);
-      case SYNC_IOC_SET_DEADLINE:
-        if (!task.kernel.has('SYNC_IOC_SET_DEADLINE')) throw errno('ENOTTY');
-        return setDeadline(syncFile, task, arg);
-      default:
-        throw errno('ENOTTY');
-    }
-  },
+  ...ioctlOperations(
+    sync_file_ioctls,
+    { of: syncFileOf },
+    {
+      SYNC_IOC_MERGE: { since: 'sync_file', handle: merge },
+      SYNC_IOC_FILE_INFO: { since: 'sync_file', handle: fileInfo },
+      SYNC_IOC_SET_DEADLINE: { since: 'SYNC_IOC_SET_DEADLINE', handle: setDeadline },
+    },
+  ),
 
   /** Readable when the fence is signalled; nothing else, ever. */
   poll: (file) => (dmaFenceIsSignaled(syncFileOf(file).fence) ? POLLIN : 0),
@@ -149,32 +130,25 @@ const syncFileFops: FileOperations = {
   },
 };
 
-function merge(syncFile: SyncFile, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, sync_merge_data);
+function merge(syncFile: SyncFile, data: sync_merge_data, call: FileCall): void {
   if (data.flags || data.pad) throw errno('EINVAL');
-  const other = syncFileGetFence(task, data.fd2);
+  const other = syncFileGetFence(call.task, data.fd2);
   if (!other) throw errno('ENOENT');
   data.bytes[offsetof(sync_merge_data, 'name') + NAME_SIZE - 1] = 0;
   try {
-    const { kernel } = task;
-    const make = () => {
-      const merged = dmaFenceUnwrapMerge(kernel, syncFile.fence, other);
-      const made = syncFileCreate(kernel, merged, data.name);
+    const { kernel } = call.task;
+    const merged = dmaFenceUnwrapMerge(kernel, syncFile.fence, other);
+    try {
+      data.fence = installSyncFile(call, syncFileCreate(kernel, merged, data.name));
+    } finally {
       merged.put();
-      return made;
-    };
-    installSyncFile(task, make, (fd) => {
-      data.fence = fd;
-      copyToUser(task.mm, arg, data);
-    });
-    return 0;
+    }
   } finally {
     other.put();
   }
 }
 
-function fileInfo({ fence, name }: SyncFile, task: Task, arg: number): number {
-  const info = copyFromUser(task.mm, arg, sync_file_info);
+function fileInfo({ fence, name }: SyncFile, info: sync_file_info, call: FileCall): void {
   if (info.flags || info.pad) throw errno('EINVAL');
   const fences = [...dmaFenceUnwrap(fence)];
   if (info.num_fences === 0) {
@@ -189,12 +163,10 @@ function fileInfo({ fence, name }: SyncFile, task: Task, arg: number): number {
       fillFenceInfo(each, entry);
       if (info.status > 0) info.status = entry.status;
     }
-    task.mm.write(Number(info.sync_fence_info), array);
+    call.copyToUser(info.sync_fence_info, array);
   }
   info.name = name;
   info.num_fences = fences.length;
-  copyToUser(task.mm, arg, info);
-  return 0;
 }
 
 function fillFenceInfo(fence: DmaFence, info: sync_fence_info): void {
@@ -204,10 +176,8 @@ function fillFenceInfo(fence: DmaFence, info: sync_fence_info): void {
   info.timestamp_ns = fence.timestamp ?? 0n;
 }
 
-function setDeadline({ fence }: SyncFile, task: Task, arg: number): number {
-  const data = copyFromUser(task.mm, arg, sync_set_deadline);
-  if (data.pad) throw errno('EINVAL');
+function setDeadline({ fence }: SyncFile, { deadline_ns, pad }: sync_set_deadline): void {
+  if (pad) throw errno('EINVAL');
   // A time of the kernel's has a sign.
-  dmaFenceSetDeadline(fence, BigInt.asIntN(64, data.deadline_ns));
-  return 0;
+  dmaFenceSetDeadline(fence, BigInt.asIntN(64, deadline_ns));
 }

@@ -8,19 +8,15 @@ import {
   O_RDWR,
   PROT_READ,
   PROT_WRITE,
-  UDMABUF_CREATE,
-  UDMABUF_CREATE_LIST,
   UDMABUF_FLAGS_CLOEXEC,
-  udmabuf_create,
-  udmabuf_create_item,
-  udmabuf_create_list,
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
 import type { Pin, PinnedMemfd } from '../../backing/pin.js';
 import type { KernelCore } from '../../core.js';
 import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
-import type { MemoryPiece, Vma } from '../../fs/file.js';
+import type { File, MemoryPiece, Vma } from '../../fs/file.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import {
@@ -41,7 +37,6 @@ import {
   sgAllocTableFromPages,
   sgSetPage,
 } from '../../mm/scatterlist.js';
-import { copyFromUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Task } from '../../task.js';
 import { miscRegister } from '../char/misc.js';
@@ -89,30 +84,18 @@ export function udmabufInit(kernel: KernelCore): void {
 const udmabufFops: CharDeviceOperations = {
   positioned: true,
 
-  ioctls: udmabuf_ioctls,
-
-  ioctl(file, request, arg, task) {
-    const device = file.private_data as Device;
-    switch (request) {
-      case UDMABUF_CREATE: {
-        const { memfd, flags, offset, size } = copyFromUser(task.mm, arg, udmabuf_create);
-        return create(task, device, flags, [{ memfd, offset, size }]);
-      }
-      case UDMABUF_CREATE_LIST: {
-        const head = copyFromUser(task.mm, arg, udmabuf_create_list);
-        if (head.count > parameters.list_limit) throw errno('EINVAL');
-        const items: Item[] = [];
-        for (let i = 0; i < head.count; i++) {
-          const at = arg + udmabuf_create_list.size + i * udmabuf_create_item.size;
-          const { memfd, offset, size } = copyFromUser(task.mm, at, udmabuf_create_item);
-          items.push({ memfd, offset, size });
-        }
-        return create(task, device, head.flags, items);
-      }
-      default:
-        throw errno('ENOTTY');
-    }
-  },
+  ...ioctlOperations(
+    udmabuf_ioctls,
+    { of: (file: File) => file.private_data as Device },
+    {
+      UDMABUF_CREATE: (device, { memfd, flags, offset, size }, { task }) =>
+        create(task, device, flags, [{ memfd, offset, size }]),
+      UDMABUF_CREATE_LIST: {
+        counted: { max: parameters.list_limit },
+        handle: (device, { flags, list }, { task }) => create(task, device, flags, list.toObject()),
+      },
+    },
+  ),
 };
 
 function create(task: Task, device: Device, flags: number, items: Item[]): number {
