@@ -157,7 +157,7 @@ export class ArgumentKind {
    */
   takeSpare(mm: UserMemory, request: number, address: number): IoctlArg {
     const spare = this.#spare;
-    if (!spare || this.sizeOf(request) !== spare.bytes.length) {
+    if (spare === undefined || (this.#anySize && _IOC_SIZE(request) !== this.type.size)) {
       return this.take(mm, request, address).view;
     }
     this.#spare = undefined;
@@ -166,7 +166,7 @@ export class ArgumentKind {
   }
 
   putSpare(view: IoctlArg): void {
-    if (this.#isWhole && view.bytes.length === this.type.size) this.#spare = view;
+    if (this.#isWhole) this.#spare = view;
   }
 
   /** The struct with the array behind it. */

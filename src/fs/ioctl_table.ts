@@ -243,7 +243,9 @@ class Dispatcher {
       const subject = of(file);
       permit?.(subject, row.flags, task);
       const answer = plain(subject, view as never, task);
-      return answer instanceof Wait ? answer : resultOf(who, answer);
+      // What most give is looked at no further.
+      if (answer === 0 || answer instanceof Wait) return answer;
+      return resultOf(who, answer);
     } finally {
       argument?.putSpare(view as IoctlArg);
     }
