@@ -39,6 +39,7 @@
     X(addressOf)                                                                                   \
     /* scm_rights.c */                                                                             \
     X(socketpair)                                                                                  \
+    X(setsockopt)                                                                                  \
     X(sendmsg)                                                                                     \
     X(recvmsg)                                                                                     \
     /* events.c */                                                                                 \

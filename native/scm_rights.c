@@ -1,4 +1,4 @@
-/* Descriptors over Unix sockets. */
+/* Unix sockets, and descriptors over them. */
 #include "napi_util.h"
 
 #include <sys/socket.h>
@@ -21,6 +21,15 @@ EXPORT(socketpair) {
     napi_create_array_with_length(env, 2, &pair);
     for (unsigned i = 0; i < 2; i++) napi_set_element(env, pair, i, answer(env, fds[i]));
     return pair;
+}
+
+EXPORT(setsockopt) {
+    ARGUMENTS(4);
+    void *value;
+    size_t length;
+    if (!bytes_arg(env, argv[3], &value, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, setsockopt(int_arg(env, argv[0]), int_arg(env, argv[1]),
+                                        int_arg(env, argv[2]), value, (socklen_t)length));
 }
 
 EXPORT(sendmsg) {

@@ -3,7 +3,7 @@ import { Pins } from './backing/pin.js';
 import { ReleaseWatch } from './backing/release.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { MachineDirectories } from './fs/directories.js';
-import { type File, FileTable } from './fs/file.js';
+import { FileTable } from './fs/file.js';
 import { Directory } from './fs/tree.js';
 import type { Wakeable } from './fs/wait_queue.js';
 import { MemMap } from './mm/mem_map.js';
@@ -87,12 +87,8 @@ export class KernelCore {
   readonly observers = new Observers();
   /** @internal After how many milliseconds a fence that is not signalled is reported; 0: never. */
   readonly fenceTimeout: number;
-  /** @internal How many open files can be waited for, where the machine's memfd is always ready. */
-  pollable = 0;
   /** @internal The thread whose call is being handled, or was last; 0 for none. */
   caller = 0;
-  /** @internal Open files that may not be ready, for {@link anyBusy} to look at. */
-  readonly busyFiles = new Set<File>();
   readonly #features: ReadonlySet<Feature>;
   readonly #atClose: (() => void)[] = [];
   #closed = false;
@@ -167,14 +163,6 @@ export class KernelCore {
   /** @internal The calls of programs that wait for something. */
   waitersOn(_source: Wakeable): Waiter[] {
     return [];
-  }
-
-  /** @internal Whether any file is not ready, to be read or to be written. */
-  anyBusy(): boolean {
-    for (const file of this.busyFiles) {
-      if (file.f_op.pollSources?.(file).length === 0) this.busyFiles.delete(file);
-    }
-    return this.busyFiles.size > 0;
   }
 
   /** Adds a line to the kernel log. */

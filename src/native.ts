@@ -102,6 +102,7 @@ export interface Native {
   // --- sockets ---------------------------------------------------------------------------------
   /** socketpair(AF_UNIX, type | SOCK_CLOEXEC). */
   socketpair(type: number): [number, number] | number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   sendmsg(fd: number, data: Uint8Array, fds: number[], flags: number): number;
   /** recvmsg(MSG_CMSG_CLOEXEC | flags) into `data`; received descriptors are appended to `fds`. */
   recvmsg(fd: number, data: Uint8Array, fds: number[], flags: number): number;

@@ -1,6 +1,6 @@
 /** C programs for the tests: compiled when they are first asked for, and kept until they change. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'vitest';
@@ -63,11 +63,20 @@ export function compile(source: string, linkage: Linkage, ...flags: string[]): s
     'gcc "$@"',
     ...flags,
     ...(linkage === 'static' ? ['-static'] : []),
-    ...['-O1', '-Wall', '-D_GNU_SOURCE=', '-I', probes, '-I', examples, '-pthread'],
+    ...['-O1', '-Wall', '-D_GNU_SOURCE=', '-I', probes, '-I', examples, '-I', DRM, '-pthread'],
     ...['-o', name, source],
   );
   if (error !== undefined) throw new Error(`${source} does not compile:\n${error}`);
   return join(folder, name);
+}
+
+/** Where Debian has libdrm's copies of Linux's headers. */
+const DRM = '/usr/include/libdrm';
+
+/** For beforeEach: skips where <drm.h> is missing. */
+export function needsDrmHeaders({ skip }: TestContext): void {
+  if (!existsSync(`${DRM}/drm.h`))
+    skip('there is no <drm.h> here (Debian: apt install libdrm-dev)');
 }
 
 /** What the programs may include. */

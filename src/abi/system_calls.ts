@@ -59,6 +59,8 @@ export interface Needs {
   writes: Transfers;
   /** Types of ioctls, one character each, that devices of one's own have. */
   ioctlTypes: ReadonlySet<string>;
+  /** There is something that is a socket to the machine. */
+  sockets: boolean;
   /** The search for stale reads: it has to know which pages a program has in its page table. */
   strictCoherency: boolean;
   /** Somebody wants to know what processes have when they fork, and when they end. */
@@ -87,6 +89,7 @@ const exact = (needs: Needs) => needs.exact;
 const reads = (needs: Needs) => needs.exact || needs.reads !== 'nowhere';
 const writes = (needs: Needs) => needs.exact || needs.writes !== 'nowhere';
 const high = (needs: Needs) => !needs.exact && (reads(needs) || writes(needs));
+const sockets = (needs: Needs) => needs.exact || needs.sockets;
 const strict = (needs: Needs) => needs.strictCoherency;
 const processes = (needs: Needs) => needs.watchProcesses;
 const strictOrProcesses = (needs: Needs) => needs.strictCoherency || needs.watchProcesses;
@@ -278,6 +281,9 @@ export const systemCalls = {
   dup: { args: [int], filter: duplicates, needed: high },
   dup2: { args: [int, int], filter: duplicates, needed: high },
   dup3: { args: [int, int, int], filter: duplicates, needed: high },
+
+  // It could not be undone.
+  shutdown: { args: [fd, int], needed: sockets },
 
   poll: { args: [arg.pollfds, int, int], filter: ofAny(1), ...polling },
   ppoll: { args: [arg.pollfds, int, address, address], filter: ofAny(1), ...polling },

@@ -1,4 +1,4 @@
-import { O_CLOEXEC, O_NONBLOCK, O_RDONLY } from '../../ioctl/index.js';
+import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, POLLIN, POLLRDNORM } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -13,9 +13,11 @@ const byte = new Uint8Array(1);
  */
 export class Pipe implements Backing {
   readonly access = O_RDONLY;
+  readonly tells = POLLIN | POLLRDNORM;
+  readonly ownFlags = O_NONBLOCK;
   readonly dev: number;
   readonly ino: number;
-  readonly #writing: number;
+  #writing: number;
   #fd: number;
 
   /** EMFILE, ENFILE. */
@@ -53,9 +55,11 @@ export class Pipe implements Backing {
 
   /** The kernel's end of the pipe tells when nobody can read any more. */
   watch(releases: ReleaseWatch, gone: () => void): void {
-    releases.watchReaders(this.#writing, () => {
-      native.close(this.#writing);
-      gone();
-    });
+    releases.watchPeer(this.#writing, gone);
+  }
+
+  end(): void {
+    if (this.#writing >= 0) native.close(this.#writing);
+    this.#writing = -1;
   }
 }

@@ -1,10 +1,12 @@
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import { inotifyWatches, pathOfOwn } from '../host/descriptors.js';
 import { native } from '../native.js';
 
 const EPOLLIN = 0x1;
-/** The token of the inotify instance: no pipe has descriptor 0. */
+const EPOLLOUT = 0x4;
+const EPOLLERR_OR_HUP = 0x18;
+/** The token of the inotify instance: no pipe or socket has descriptor 0. */
 const INOTIFY = 0;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOSE = 0x18;
@@ -15,6 +17,13 @@ const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 /** sizeof(struct inotify_event) without a name, and inodes watched by themselves have none. */
 const EVENT_SIZE = 16;
+
+interface Peer {
+  gone(): void;
+  writable(): void;
+  /** Whether it is to be told of room. */
+  asked: boolean;
+}
 
 /**
  * Milliseconds after which a description that seemed to be alive still when its close was reported is
@@ -31,7 +40,7 @@ export class ReleaseWatch {
   /** Readable when there is something to {@link drain}. */
   readonly fd: number;
   readonly #inotify: number;
-  readonly #readers = new Map<number, () => void>();
+  readonly #peers = new Map<number, Peer>();
   readonly #ready = new Uint32Array(2 * 64);
   readonly #gone = new Map<number, () => void>();
   /** What to ask when some description was closed; each answers whether it is done. */
@@ -62,11 +71,22 @@ export class ReleaseWatch {
     else this.#closed.set(wd, new Set([check]));
   }
 
-  /** Calls `gone`, once, when nobody has the reading end of the pipe that `fd` is the writing end of. */
-  watchReaders(fd: number, gone: () => void): void {
-    // EPOLLERR is reported unasked.
+  /**
+   * Calls `gone`, once, when nobody has the other end of the pipe or socket that `fd` is the kernel's end of; and
+   * `writable` when there is room in it, while that is asked for.
+   */
+  watchPeer(fd: number, gone: () => void, writable: () => void = () => {}): void {
+    // EPOLLERR and EPOLLHUP are reported unasked.
     orThrow(native.epollCtl(this.fd, EPOLL_CTL_ADD, fd, 0, fd));
-    this.#readers.set(fd, gone);
+    this.#peers.set(fd, { gone, writable, asked: false });
+  }
+
+  /** Whether to tell of room in what `fd` is the kernel's end of. */
+  askWritable(fd: number, asked: boolean): void {
+    const peer = this.#peers.get(fd);
+    if (!peer || peer.asked === asked) return;
+    peer.asked = asked;
+    native.epollCtl(this.fd, EPOLL_CTL_MOD, fd, asked ? EPOLLOUT : 0, fd);
   }
 
   #addWatch(fd: number, mask: number): number {
@@ -82,21 +102,25 @@ export class ReleaseWatch {
         this.#handle(this.#view.getInt32(at, true), this.#view.getUint32(at + 4, true));
       }
     } while (length === this.#events.length);
-    if (this.#readers.size > 0) this.#drainReaders();
+    if (this.#peers.size > 0) this.#drainPeers();
     for (const wd of [...this.#late.keys()]) this.#check(wd, 0);
   }
 
-  #drainReaders(): void {
+  #drainPeers(): void {
     let count: number;
     do {
       count = native.epollWait(this.fd, this.#ready, 0);
       for (let i = 0; i < count; i++) {
         const fd = this.#ready[2 * i] as number;
-        const gone = this.#readers.get(fd);
-        if (!gone) continue;
-        this.#readers.delete(fd);
+        const peer = this.#peers.get(fd);
+        if (!peer) continue;
+        if (!((this.#ready[2 * i + 1] as number) & EPOLLERR_OR_HUP)) {
+          peer.writable();
+          continue;
+        }
+        this.#peers.delete(fd);
         native.epollCtl(this.fd, EPOLL_CTL_DEL, fd, 0, 0);
-        gone();
+        peer.gone();
       }
     } while (2 * count === this.#ready.length);
   }

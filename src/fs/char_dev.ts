@@ -2,7 +2,7 @@ import { type Attribute, addAttribute, removeAttribute } from '../base/attribute
 import type { KernelCore } from '../core.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import type { Task } from '../task.js';
-import type { File, FileOperations } from './file.js';
+import type { Backing, File, FileOperations } from './file.js';
 import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
 
 /** A character device as a driver registers it. */
@@ -27,6 +27,8 @@ export interface CharDevice {
 export interface CharDeviceOperations extends FileOperations {
   /** Called for each open(2); throws to refuse. `file.private_data` starts as the device's. */
   open?(file: File, task: Task): void;
+  /** What stands behind an open file, if that is not memory. What it gives to read is read by the machine's read(2). */
+  backing?(): Backing;
 }
 
 /** Linux hands out dynamic majors from 254 downwards. */

@@ -3,11 +3,12 @@ import { AT_FDCWD } from '../abi/constants.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
-import { ErrnoError, errno } from '../errno.js';
+import { ErrnoError, errno, orThrow } from '../errno.js';
 import { fdinfoOf, statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
+import { readinessOf } from './readiness.js';
 import type { Dentry } from './tree.js';
 import { type Wait, WaitQueue, type Wakeable } from './wait_queue.js';
 
@@ -62,6 +63,8 @@ export interface FileOperations {
    * get here only if there was a node of a driver that has it when they were started, or with `exact`.
    */
   read?(file: File, segments: readonly Segment[], task: Task): number | Wait;
+  /** The machine's read(2) does the same: `read` is for who is served all the same. */
+  readsNatively?: boolean;
   /** write(2), in the same way: how many bytes were taken. */
   write?(file: File, segments: readonly Segment[], task: Task): number | Wait;
   /**
@@ -88,6 +91,8 @@ export interface FileOperations {
   poll?(file: File, wanted: number): number;
   /** With `poll`: what may change its answer; nothing when it is ready for all. */
   pollSources?(file: File): Wakeable[];
+  /** With `poll`: all that it can answer. Missing: anything. */
+  pollMask?: number;
   /** Lines for /proc/PID/fdinfo/N, each with its newline. */
   showFdinfo?(file: File): string;
   /** Called once, when the last descriptor, mapping and kernel reference are gone. */
@@ -113,18 +118,34 @@ export interface Backing {
   readonly fd: number;
   /** Access mode of that. */
   readonly access: number;
+  /**
+   * What the machine's kernel may tell poll(2) and epoll(7) of it, whenever the file's `poll` says so too. Missing: it
+   * is memory, which the machine takes to be ready always, and refuses to epoll.
+   */
+  readonly tells?: number;
+  /** Those flags of its description that are not the program's. */
+  readonly ownFlags?: number;
   /** A new open file description, as a descriptor of this process. */
   open(flags: number): number;
   /** Closes the kernel's own descriptor: what programs have stays. */
   close(): void;
   /** Takes a descriptor for the kernel's own. */
   adopt(fd: number): void;
+  /** It cannot be opened again: all descriptors of it share one description. */
+  readonly single?: boolean;
   /** Gets one without any program's; missing: that needs `adopt`. */
   acquire?(): void;
   /** Calls `gone` when no program has it any more, nor the kernel. ENOSPC. */
   watch(releases: ReleaseWatch, gone: () => void): void;
   /** Without it all descriptors of the inode are the file's; else those of which /proc/PID/fdinfo/N says so. */
   has?(fdinfo: string): boolean;
+  /** Nobody has it any more, or the kernel ends: closes what the kernel has besides. */
+  end?(): void;
+}
+
+/** Whether reads and writes of a file have to come to its driver. */
+export function isServed({ read, readsNatively, write }: FileOperations) {
+  return { read: read !== undefined && !readsNatively, write: write !== undefined };
 }
 
 export interface FileInit {
@@ -184,10 +205,7 @@ export class File {
     this.link = init.link;
     this.backing = init.backing ?? makeShmem(kernel, init.name, init.attributes.size);
     kernel.files.add(this);
-    if (!this.f_op.poll) return;
-    kernel.pollable++;
-    // Memory is always ready, to the machine's kernel. Who brings something else knows better.
-    if (!init.backing) kernel.busyFiles.add(this);
+    readinessOf(kernel).add(this);
   }
 
   /** References of the kernel itself. */
@@ -204,10 +222,15 @@ export class File {
       if (this.backing.acquire) this.backing.acquire();
       else if (!task || fd === undefined)
         throw new Error('a reference of a file that only programs hold');
-      else this.backing.adopt(task.openDescriptor(fd, this.backing.access));
+      else this.backing.adopt(this.#obtain(task, fd));
     }
     this.#references++;
     return this;
+  }
+
+  #obtain(task: Task, fd: number): number {
+    const { access, single } = this.backing;
+    return single ? orThrow(task.tryDuplicate(fd)) : task.openDescriptor(fd, access);
   }
 
   /** fput() */
@@ -268,18 +291,18 @@ export class File {
   abandon(): void {
     this.#forget();
     this.backing.close();
+    this.backing.end?.();
   }
 
   #forget(): void {
     this.kernel.files.delete(this);
-    if (!this.f_op.poll) return;
-    this.kernel.pollable--;
-    this.kernel.busyFiles.delete(this);
+    readinessOf(this.kernel).delete(this);
   }
 
   /** The memory is gone, or was never given to anybody. */
   #end(): void {
     this.#ended = true;
+    this.backing.end?.();
     if (this.#holds > 0) return;
     const { observers } = this.kernel;
     this.#forget();
@@ -296,6 +319,7 @@ export class File {
   /** The kernel ends: what it has of the file is closed, what programs have stays theirs. */
   shutdown(): void {
     if (this.#references > 0) this.backing.close();
+    this.backing.end?.();
     for (const companion of this.companions.values()) companion.close();
   }
 }

@@ -44,7 +44,9 @@ export function directoryOf(file: File | undefined): Directory | undefined {
 }
 
 function openDevice(dentry: Dentry, node: FileNode, task: Task, flags: number): File {
-  const file = namedFile(dentry, task.kernel, node.f_op, flags);
+  const { backing } = node.f_op;
+  const made = backing && orNoMemory(task.kernel, backing);
+  const file = namedFile(dentry, task.kernel, node.f_op, flags, made);
   file.private_data = node.private_data;
   try {
     node.f_op.open?.(file, task);

@@ -7,6 +7,7 @@ import {
   POLLIN,
   POLLRDNORM,
 } from '../../ioctl/index.js';
+import { EventSocket } from '../backing/event_socket.js';
 import { errno } from '../errno.js';
 import { bytesOf, notLater, piecesOf, resultOf } from '../fs/answers.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
@@ -17,7 +18,7 @@ import { EXTENSIBLE, type IoctlOperations, ioctlOperations } from '../fs/ioctl_t
 import { gather, lengthOf, scatter } from '../mm/segments.js';
 import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
 import { DeviceCallImpl } from './device_call.js';
-import { EventQueue } from './event_queue.js';
+import { type Events, eventsOf, readEvents } from './event_queue.js';
 
 /** Bytes that one write(2) takes at most. */
 const MAX_WRITE = 2 ** 24;
@@ -26,13 +27,13 @@ const MAX_WRITE = 2 ** 24;
 class OpenFile implements DeviceFile {
   readonly #file: File;
   readonly device: unknown;
-  readonly #events: EventQueue | undefined;
+  readonly #events: Events | undefined;
   state: unknown;
 
   constructor(file: File, device: unknown, events: CType | undefined) {
     this.#file = file;
     this.device = device;
-    this.#events = events && new EventQueue(events, () => this.wake());
+    this.#events = events && eventsOf(events, file);
     noteFile(this, file);
   }
 
@@ -53,7 +54,7 @@ class OpenFile implements DeviceFile {
     this.#events.push(event as never);
   }
 
-  get events(): EventQueue {
+  get events(): Events {
     if (!this.#events) throw errno('EINVAL');
     return this.#events;
   }
@@ -129,19 +130,20 @@ export function deviceOperations(
 /** read(2), write(2) and poll(2). */
 function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): void {
   const { events, name, poll, read, write } = definition;
-  const takeEvents = (file: OpenFile, size: number, call: DeviceCallImpl) =>
-    file.events.take(size, call);
-  const readBytes = read ?? (events && takeEvents);
-  if (readBytes) {
+  if (read) {
     ops.read = (file, segments, task) => {
       const call = new DeviceCallImpl(file, task);
       const { mm } = task;
       const size = lengthOf(segments);
       return serve<Uint8Array>(call, {
-        run: () => readBytes(openFileOf(file) as never, size, call),
+        run: () => read(openFileOf(file), size, call),
         done: (bytes) => scatter(mm, segments, bytesOf(`/dev/${name}: read`, bytes, size)),
       });
     };
+  } else if (events) {
+    const { size } = events;
+    ops.read = (file, segments, task) =>
+      readEvents(openFileOf(file).events, { file, size }, segments, task);
   }
   if (write) {
     ops.write = (file, segments, task) => {
@@ -160,5 +162,11 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
       return (poll?.(open) ?? 0) | queued;
     };
     ops.pollSources = (file) => [file.changed];
+  }
+  if (events && !read && !poll) {
+    // There is nothing else to be read, nor to be waited for: the machine can do that.
+    ops.backing = () => new EventSocket();
+    ops.readsNatively = true;
+    ops.pollMask = POLLIN | POLLRDNORM;
   }
 }

@@ -1,6 +1,5 @@
 /** /proc/PID/fdinfo/N: what the machine says there of a descriptor, made into what Linux says of our file. */
-import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH } from '../../ioctl/index.js';
-import { Pipe } from '../backing/pipe.js';
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import type { File } from '../fs/file.js';
 import { fdinfoOf } from '../host/descriptors.js';
@@ -11,12 +10,12 @@ const O_LARGEFILE = process.arch === 'arm64' ? 0o400000 : 0o100000;
 
 /** The flags of the description, as they are for the machine's memfd, as those of our file. */
 function ofOurs(file: File, flags: number): number {
-  // A sync_file's pipe does not block, whatever the program thinks.
-  if (file.backing instanceof Pipe) return flags & ~O_NONBLOCK;
-  if (!file.attributes.dentry) return flags & ~O_LARGEFILE;
+  const { ownFlags = 0 } = file.backing;
+  const own = (flags & ~ownFlags) | (file.f_flags & ownFlags);
+  if (!file.attributes.dentry) return own & ~O_LARGEFILE;
   if (file.f_flags & O_PATH) return (flags & O_CLOEXEC) | (file.f_flags & ~O_CLOEXEC);
   const kept = O_DIRECTORY | O_NOFOLLOW;
-  return (flags & ~kept) | (file.f_flags & kept);
+  return (own & ~kept) | O_LARGEFILE | (file.f_flags & kept);
 }
 
 const FLAGS = /^flags:\t(\d+)$/m;
@@ -39,6 +38,8 @@ export function fdinfo(file: File, path: string): string {
       return node ? `ino:\t${node.ino}\n` : line;
     })
     // Our own marks on the description are not the program's.
-    .replace(/^lock:.*\n/gm, '');
+    .replace(/^lock:.*\n/gm, '')
+    // Nor is what a socket has.
+    .replace(/^scm_fds:.*\n/m, '');
   return lines + (file.f_op.showFdinfo?.(file) ?? '');
 }

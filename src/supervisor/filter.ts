@@ -42,6 +42,7 @@ const NOTHING: Needs = {
   exact: false,
   reads: 'nowhere',
   writes: 'nowhere',
+  sockets: false,
   ioctlTypes: new Set(),
   strictCoherency: false,
   watchProcesses: false,

@@ -3,15 +3,9 @@
  */
 import { HIGH_FDS } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
-import type { FileOperations } from '../fs/file.js';
 import { openDescriptors } from '../host/descriptors.js';
 import { readLimit } from '../host/limits.js';
 import { native, STAT_FIELDS } from '../native.js';
-
-/** Whether reads or writes of a file have to come to us. */
-export function isServed({ read, write }: FileOperations): boolean {
-  return read !== undefined || write !== undefined;
-}
 
 const stat = new Float64Array(STAT_FIELDS);
 

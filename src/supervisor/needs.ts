@@ -1,19 +1,22 @@
 /** What programs' filters have to show us, as it follows from what there is to be opened. */
 import { _IOC_TYPE } from '../../ioctl/index.js';
 import type { Needs, Transfers } from '../abi/system_calls.js';
-import type { FileOperations } from '../fs/file.js';
+import { type FileOperations, isServed } from '../fs/file.js';
 import { Directory, DynamicDirectory, FileNode } from '../fs/tree.js';
 
 /** What files ask for that are opened by names, `root` and below. */
-export function needsOf(root: Directory): Pick<Needs, 'reads' | 'writes' | 'ioctlTypes'> {
+export function needsOf(
+  root: Directory,
+): Pick<Needs, 'reads' | 'writes' | 'ioctlTypes' | 'sockets'> {
   const all = [...fileNodes(root)].map(({ f_op }) => f_op);
   const where = (files: FileOperations[]): Transfers => {
     if (files.length === 0) return 'nowhere';
     return files.every(({ seldom }) => seldom) ? 'high' : 'everywhere';
   };
   return {
-    reads: where(all.filter(({ read }) => read)),
-    writes: where(all.filter(({ write }) => write)),
+    reads: where(all.filter((f_op) => isServed(f_op).read)),
+    writes: where(all.filter((f_op) => isServed(f_op).write)),
+    sockets: all.some(({ readsNatively }) => readsNatively),
     ioctlTypes: new Set(all.flatMap(typesOf)),
   };
 }
@@ -39,9 +42,10 @@ function typesOf({ ioctls = {} }: FileOperations): string[] {
 export function lackOf(needs: Needs, f_op: FileOperations): string[] {
   if (needs.exact) return [];
   const types = typesOf(f_op);
+  const { read, write } = isServed(f_op);
   return [
-    ...(f_op.read && needs.reads === 'nowhere' ? ['read'] : []),
-    ...(f_op.write && needs.writes === 'nowhere' ? ['write'] : []),
+    ...(read && needs.reads === 'nowhere' ? ['read'] : []),
+    ...(write && needs.writes === 'nowhere' ? ['write'] : []),
     ...(COMMON_TYPES.some((type) => types.includes(type) && !needs.ioctlTypes.has(type))
       ? ['ioctl']
       : []),

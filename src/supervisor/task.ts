@@ -3,7 +3,7 @@ import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
 import { HIGH_FDS } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { errnoName, orThrow } from '../errno.js';
-import type { File } from '../fs/file.js';
+import { type File, isServed } from '../fs/file.js';
 import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
 import {
   cwdOf,
@@ -20,7 +20,7 @@ import { KERN_WARNING } from '../printk.js';
 import type { Given, Task } from '../task.js';
 import type { Call } from './call.js';
 import { openFlags } from './fdinfo.js';
-import { freeHighFd, isServed } from './high_fds.js';
+import { freeHighFd } from './high_fds.js';
 import { HotDescriptor } from './hot_descriptor.js';
 import { lackOf } from './needs.js';
 
@@ -103,8 +103,12 @@ export class RemoteTask implements Task {
     return orThrow(native.open(pathOfDescriptor(this.tid, fd), flags | O_CLOEXEC, 0));
   }
 
+  get fd(): number {
+    return this.call.int(0);
+  }
+
   get nonblocking(): boolean {
-    const fd = this.call.int(0);
+    const { fd } = this;
     const file = this.fget(fd);
     return file !== undefined && ((openFlags(file, this.tid, fd) ?? 0) & O_NONBLOCK) !== 0;
   }
@@ -147,13 +151,14 @@ export class RemoteTask implements Task {
    */
   numberOf({ f_op, link }: File, least = 0): number | undefined {
     const lack = lackOf(this.call.needs, f_op);
+    const { read, write } = isServed(f_op);
     if (lack.length > 0) {
       const what = `is not served when it calls ${lack.join(', ')}`;
       this.say(`${what} of ${link()}, as nothing had these when it was started`);
     }
     if (
       this.call.needs.exact ||
-      !isServed(f_op) ||
+      !(read || write) ||
       lack.includes('read') ||
       lack.includes('write')
     ) {

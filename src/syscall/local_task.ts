@@ -21,7 +21,6 @@ export class LocalTask implements Task {
   readonly process: Process = processOf(process.pid);
   readonly comm = readComm(process.pid);
   mm: UserMemory = new ProcessMemory(process.pid);
-  /** The descriptor that the current call is on. */
   fd = -1;
 
   constructor(kernel: KernelCore) {

@@ -2,6 +2,7 @@
 import { POLLERR, POLLHUP } from '../../ioctl/index.js';
 import { EPOLL_CTL_ADD, POLLFD_SIZE } from '../abi/constants.js';
 import type { File } from '../fs/file.js';
+import { readinessOf } from '../fs/readiness.js';
 import type { Wakeable } from '../fs/wait_queue.js';
 import { type FdWatch, native } from '../native.js';
 import type { Task } from '../task.js';
@@ -82,9 +83,6 @@ export class PollSet implements Wakeable {
   }
 }
 
-/** POLLRDNORM, POLLRDBAND, POLLWRNORM, POLLWRBAND: what only the machine says of a memfd. */
-const NORM_AND_BAND = 0x040 | 0x080 | 0x100 | 0x200;
-
 /**
  * The files of ours among the entries that the machine would answer otherwise for: those that may not be
  * ready, and those that are asked for what they never say. Undefined if there is none.
@@ -93,13 +91,12 @@ export function oursAmong(
   task: Task,
   entries: readonly PollEntry[],
 ): (File | undefined)[] | undefined {
-  const { kernel } = task;
-  const anyBusy = kernel.anyBusy();
+  const readiness = readinessOf(task.kernel);
+  const { anyBusy, untrue } = readiness;
   const ours = entries.map(({ fd, events }) => {
-    const odd = (events & NORM_AND_BAND) !== 0;
-    if (fd < 0 || !(anyBusy || odd)) return undefined;
+    if (fd < 0 || !(anyBusy || events & untrue)) return undefined;
     const file = task.fget(fd);
-    return file?.f_op.poll && (odd || kernel.busyFiles.has(file)) ? file : undefined;
+    return file && readiness.mayDiffer(file, events) ? file : undefined;
   });
   return ours.some((file) => file !== undefined) ? ours : undefined;
 }

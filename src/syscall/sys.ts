@@ -3,7 +3,6 @@
 import { constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { O_ACCMODE, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, PROT_WRITE } from '../../ioctl/index.js';
-import { Pipe } from '../backing/pipe.js';
 import type { KernelCore } from '../core.js';
 import { Errno, ErrnoError, errno } from '../errno.js';
 import { faultsOf } from '../fault/faults.js';
@@ -17,6 +16,7 @@ import { isOursAlone } from '../fs/directories.js';
 import type { File } from '../fs/file.js';
 import { namei } from '../fs/namei.js';
 import { isPathOnly, openDentry } from '../fs/open.js';
+import { pollMaskOf } from '../fs/readiness.js';
 import { statFile } from '../fs/stat.js';
 import { Directory } from '../fs/tree.js';
 import { onWake, Wait } from '../fs/wait_queue.js';
@@ -381,7 +381,7 @@ export class Sys implements Posix {
   async fenceSignaled(fd: number): Promise<void> {
     const file = this.#task.fget(fd);
     if (!file) return machine.fenceSignaled(fd);
-    const events = file.backing instanceof Pipe ? POLLIN : POLLOUT;
+    const events = pollMaskOf(file) & POLLOUT || POLLIN;
     await this.#pollAsync([{ fd, events }], -1);
   }
 

@@ -12,6 +12,7 @@ import {
   O_WRONLY,
   POLLIN,
 } from '../../ioctl/index.js';
+import { readinessOf } from '../../src/fs/readiness.js';
 import { defineDevice, type Kernel, PROT_READ, PROT_WRITE } from '../../src/index.js';
 import * as g from '../gadget.js';
 import { CALLS, EVENTS, FDS, TRANSFERS } from '../gadget_lines.js';
@@ -33,8 +34,7 @@ function kernelWith(kind: Partial<Parameters<typeof g.gadget>[0]> = {}) {
 async function expectAllClosed(kernel: Kernel, gadget?: g.Gadget): Promise<void> {
   await expectNothingLeft(kernel);
   await until('all files go', () => kernel.files.size === 0);
-  expect(kernel.pollable).toBe(0);
-  expect(kernel.busyFiles.size).toBe(0);
+  expect(readinessOf(kernel)).toMatchObject({ anyBusy: false, untrue: 0 });
   expect(gadget?.open ?? 0).toBe(0);
 }
 

@@ -20,6 +20,7 @@ import {
   orNoMemory,
   type Vma,
 } from '../../fs/file.js';
+import { readinessOf } from '../../fs/readiness.js';
 import { List } from '../../list.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import type { DmaDataDirection } from '../../mm/dma-mapping.js';
@@ -162,7 +163,7 @@ export class DmaBuf {
     });
     this.resv = new DmaResv(kernel);
     this.resv.add(() => {
-      kernel.busyFiles.add(this.file);
+      readinessOf(kernel).mayHaveChanged(this.file);
       this.file.tellEpoll();
     });
     this.file.f_flags = info.flags & O_ACCMODE;
@@ -345,6 +346,8 @@ const dmaBufFops: FileOperations = {
     };
     return ready(DMA_RESV_USAGE_WRITE, POLLIN) | ready(DMA_RESV_USAGE_READ, POLLOUT);
   },
+
+  pollMask: POLLIN | POLLOUT,
 
   pollSources(file) {
     const { resv } = bufferOf(file);

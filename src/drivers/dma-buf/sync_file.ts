@@ -120,6 +120,8 @@ const syncFileFops: FileOperations = {
   /** Readable when the fence is signalled; nothing else, ever. */
   poll: (file) => (dmaFenceIsSignaled(syncFileOf(file).fence) ? POLLIN : 0),
 
+  pollMask: POLLIN,
+
   pollSources(file) {
     const { fence } = syncFileOf(file);
     return dmaFenceIsSignaled(fence) ? [] : [fence];

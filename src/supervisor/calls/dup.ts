@@ -3,14 +3,15 @@
  * A duplicate gets such a number too, if the program leaves the choice.
  */
 import { HIGH_FDS, LOW_FDS } from '../../abi/system_calls.js';
-import type { File } from '../../fs/file.js';
+import { type File, isServed } from '../../fs/file.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { isServed } from '../high_fds.js';
 
 function servedFile(call: Call): File | undefined {
   const file = call.task.fget(call.int(0));
-  return file && isServed(file.f_op) ? file : undefined;
+  if (!file) return undefined;
+  const { read, write } = isServed(file.f_op);
+  return read || write ? file : undefined;
 }
 
 /** A new descriptor of the same open file, from `least` on. */
@@ -32,7 +33,7 @@ function duplicateTo(call: Call): Answer {
   if (number === fd || number < 0 || number >= HIGH_FDS) return CONTINUE;
   const file = servedFile(call);
   if (!file) return CONTINUE;
-  const { read, write } = file.f_op;
+  const { read, write } = isServed(file.f_op);
   const { reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
   if (number >= LOW_FDS || !low) {

@@ -138,4 +138,5 @@ export const transferCalls = {
   fdatasync: refuse('EINVAL'),
   sync_file_range: refuse('ESPIPE'),
   readahead: refuse('EINVAL'),
+  shutdown: refuse('ENOTSOCK'),
 } satisfies Record<string, Handler>;

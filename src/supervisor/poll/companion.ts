@@ -1,8 +1,11 @@
-import { POLLIN, POLLOUT } from '../../../ioctl/index.js';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI } from '../../../ioctl/index.js';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../../abi/constants.js';
 import { orThrow } from '../../errno.js';
 import type { EpollCompanion, File } from '../../fs/file.js';
+import { pollMaskOf } from '../../fs/readiness.js';
 import { WaitQueue, type Wakeable } from '../../fs/wait_queue.js';
 import { native } from '../../native.js';
+import { ErrorSignal, HangUpSignal, PrioritySignal, type Signal } from './signals.js';
 
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
@@ -11,18 +14,34 @@ const CHUNK = new Uint8Array(65536);
 const scratch = new Uint8Array(CHUNK.length);
 const byte = new Uint8Array(1);
 
+// <linux/eventpoll.h>
+const EPOLLWAKEUP = 0x20000000;
+const EPOLLONESHOT = 0x40000000;
+const EPOLLET = 0x80000000;
+
+const SIGNALS: readonly [event: number, make: () => Signal][] = [
+  [POLLPRI, () => new PrioritySignal()],
+  [POLLERR, () => new ErrorSignal()],
+  [POLLHUP, () => new HangUpSignal()],
+];
+
+/** What becomes of an entry when one of its events has been told. */
+const FLAGS = EPOLLONESHOT | EPOLLET | EPOLLWAKEUP;
+
 /**
- * A descriptor of ours that is readable and writable when a file of ours is: what programs' epoll
- * instances have in the file's place, as epoll refuses memfds.
+ * Descriptors of ours that tell an epoll instance of a program what a file of ours is ready for: in the file's place, as
+ * epoll refuses memfds.
  *
- * It is one end of a pair of sockets: readable while it is sent a byte, writable while what it sends is read. Each
- * such event is an edge to EPOLLET, as is each wake_up() of a driver's wait queue.
+ * The first is one end of a pair of sockets: readable while it is sent a byte, writable while what it sends is read. Each
+ * such event is an edge to EPOLLET, as is each wake_up() of a driver's wait queue. Of files that can say more than
+ * that, POLLPRI, POLLERR and POLLHUP have an entry each, under the same data.
  */
 export class Companion implements EpollCompanion {
   registrations = 0;
   readonly #fd: number;
   readonly #other: number;
   readonly #file: File;
+  readonly #signals = new Map<number, Signal>();
   #state = POLLOUT;
   /** Whether an entry waits for POLLOUT and not for POLLIN. */
   #outputAlone = false;
@@ -34,13 +53,30 @@ export class Companion implements EpollCompanion {
     if (typeof pair === 'number') orThrow(pair);
     [this.#fd, this.#other] = pair as [number, number];
     this.#file = file;
+    const mask = pollMaskOf(file);
+    try {
+      for (const [event, make] of SIGNALS) if (mask & event) this.#signals.set(event, make());
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     this.refresh();
   }
 
   control(epfd: number, op: number, event: Uint8Array): number {
-    const events = new DataView(event.buffer, event.byteOffset).getUint32(0, true);
-    this.#outputAlone ||= (events & (POLLIN | POLLOUT)) === POLLOUT;
-    return native.epollCtlEvent(epfd, op, this.#fd, event);
+    const entry = new DataView(event.buffer, event.byteOffset);
+    const wanted = entry.getUint32(0, true);
+    this.#outputAlone ||= (wanted & (POLLIN | POLLOUT)) === POLLOUT;
+    let result = native.epollCtlEvent(epfd, op, this.#fd, event);
+    if (result < 0) return result;
+    for (const [told, { fd }] of this.#signals) {
+      entry.setUint32(0, (wanted & (FLAGS | (told & POLLPRI))) >>> 0, true);
+      result = native.epollCtlEvent(epfd, op, fd, event);
+      if (result >= 0 || op !== EPOLL_CTL_ADD) continue;
+      this.control(epfd, EPOLL_CTL_DEL, event);
+      return result;
+    }
+    return 0;
   }
 
   readonly refresh = (): void => this.#show(false);
@@ -51,7 +87,10 @@ export class Companion implements EpollCompanion {
   #show(woken: boolean): void {
     const ready = this.#file.f_op.poll?.(this.#file, 0) ?? 0;
     const changed = ready ^ this.#state;
-    this.#state = ready & (POLLIN | POLLOUT);
+    this.#state = ready;
+    for (const [event, signal] of this.#signals) {
+      if (changed & event || (woken && ready & event)) signal.show((ready & event) !== 0);
+    }
     if (changed & POLLIN) {
       if (ready & POLLIN) native.write(this.#other, byte);
       else native.read(this.#fd, scratch);
@@ -90,5 +129,6 @@ export class Companion implements EpollCompanion {
     this.#listen([]);
     native.close(this.#fd);
     native.close(this.#other);
+    for (const signal of this.#signals.values()) signal.close();
   }
 }

@@ -1,13 +1,18 @@
 /** epoll_ctl(2) with buffers of ours. */
 
+import { POLLPRI } from '../../../ioctl/index.js';
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../../abi/constants.js';
-import { Pipe } from '../../backing/pipe.js';
+import type { KernelCore } from '../../core.js';
 import { Errno } from '../../errno.js';
 import type { EpollCompanion, File } from '../../fs/file.js';
+import { isNative, pollMaskOf } from '../../fs/readiness.js';
 import { native } from '../../native.js';
+import { PerKernel } from '../../per_kernel.js';
+import { KERN_WARNING } from '../../printk.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf } from '../calls/fd.js';
 import { Companion } from './companion.js';
+import { PrioritySignal } from './signals.js';
 
 const EPOLLNORM_AND_BAND = 0x3c0;
 const EPOLLRDHUP = 0x2000;
@@ -25,8 +30,7 @@ const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
 function epoll_ctl(call: Call): Answer {
   const [epfd, op, fd] = [call.int(0), call.int(1), call.int(2)];
   const file = fileOf(call, 2);
-  // A pipe can be waited for as it is.
-  if (!file?.f_op.poll || file.backing instanceof Pipe) return CONTINUE;
+  if (!file?.f_op.poll || isNative(file)) return CONTINUE;
   const event = new Uint8Array(EVENT_SIZE);
   if (op !== EPOLL_CTL_DEL) {
     call.task.mm.read(call.arg(3), event);
@@ -53,7 +57,17 @@ function epoll_ctl(call: Call): Answer {
   }
 }
 
+/** Says so, once, where POLLPRI cannot be told. */
+const sayIfDeaf = new PerKernel((kernel: KernelCore): boolean => {
+  if (!PrioritySignal.works) {
+    const text = 'dmabuf-shim: epoll does not tell of POLLPRI: that takes Linux 5.15; poll does';
+    kernel.printk(KERN_WARNING, text);
+  }
+  return PrioritySignal.works;
+});
+
 function companionOf(file: File, fd: number): EpollCompanion {
+  if (pollMaskOf(file) & POLLPRI) sayIfDeaf.of(file.kernel);
   const companion = file.companions.get(fd) ?? new Companion(file);
   file.companions.set(fd, companion);
   return companion;

@@ -15,6 +15,7 @@ import {
 } from '../../../ioctl/index.js';
 import { POLLFD_SIZE } from '../../abi/constants.js';
 import { Errno, errno } from '../../errno.js';
+import { readinessOf } from '../../fs/readiness.js';
 import { type SignalMask, Wait } from '../../fs/wait_queue.js';
 import { readLimit } from '../../host/limits.js';
 import { statusOf } from '../../host/status.js';
@@ -193,17 +194,19 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalM
   });
 }
 
-/** Only where there is a file of ours that can be waited for is it worth while to look at a call. */
+/** A call is only worth while to be looked at where there is a file that the machine may be wrong about. */
 const ifAny =
   (handler: Handler): Handler =>
-  (call) =>
-    call.task.kernel.pollable > 0 ? handler(call) : CONTINUE;
+  (call) => {
+    const readiness = readinessOf(call.task.kernel);
+    return readiness.anyBusy || readiness.untrue !== 0 ? handler(call) : CONTINUE;
+  };
 
 /** select(2) asks for what such files say anyway: it only matters that they may not be ready. */
 const ifBusy =
   (handler: Handler): Handler =>
   (call) =>
-    call.task.kernel.anyBusy() ? handler(call) : CONTINUE;
+    readinessOf(call.task.kernel).anyBusy ? handler(call) : CONTINUE;
 
 export const pollCalls = {
   poll: ifAny((call) => {
