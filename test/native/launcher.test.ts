@@ -76,7 +76,7 @@ test('the program inherits neither listener nor socket, and its own standard inp
 });
 
 test('a program that cannot be run is reported, with the exit status of a shell', async () => {
-  const missing = new Supervised(['no-such-program-at-all']);
+  const missing = new Supervised(['/tmp/no-such-program-at-all']);
   expect(missing.laterReport()).toMatchObject({ step: 3, error: 2, listener: undefined });
   expect((await missing.end()).code).toBe(127);
 
