@@ -19,6 +19,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: 'test/global-setup.ts',
+    setupFiles: 'test/setup.ts',
     // The supervisor traces programs from the main thread of its process.
     pool: 'forks',
     // One more than there are processors: there is always somebody who waits.

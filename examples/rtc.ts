@@ -114,6 +114,8 @@ class Rtc {
   /** Interrupts since the last read(2), and of what kinds they were. */
   count = 0;
   #kinds = 0;
+  /** When the last periodic interrupt was. */
+  #ticked = 0;
   readonly #timers = new Map<number, NodeJS.Timeout>();
 
   get now(): number {
@@ -148,18 +150,24 @@ class Rtc {
     });
   }
 
-  /** Those that are more frequent than timers come several at a time. */
   periodicOn(): void {
     this.off(RTC_PF);
-    const period = 1000 / this.rate;
-    let last = performance.now();
+    this.#ticked = performance.now();
     const tick = () => {
-      const due = Math.floor((performance.now() - last) / period);
-      last += due * period;
-      if (due > 0) this.#interrupt(RTC_PF, due);
-      this.#timers.set(RTC_PF, setTimeout(tick, last + period - performance.now()));
+      this.tick();
+      const next = this.#ticked + 1000 / this.rate;
+      this.#timers.set(RTC_PF, setTimeout(tick, next - performance.now()));
     };
     tick();
+  }
+
+  /** Periodic interrupts that are due: several at once where they are more frequent than timers, or those late. */
+  tick(): void {
+    if (!this.isOn(RTC_PF)) return;
+    const period = 1000 / this.rate;
+    const due = Math.floor((performance.now() - this.#ticked) / period);
+    this.#ticked += due * period;
+    if (due > 0) this.#interrupt(RTC_PF, due);
   }
 
   #at(time: number, kind: number, action: () => void): void {
@@ -234,6 +242,7 @@ export default defineDevice({
   },
   async read({ device }, size, call) {
     if (size !== 4 && size < 8) throw errno('EINVAL');
+    device.tick();
     await call.waitEvent(() => device.count > 0);
     return device.take(size);
   },

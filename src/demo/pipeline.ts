@@ -159,7 +159,7 @@ export async function runPipeline(kernel: Kernel, options: PipelineOptions): Pro
 }
 
 /** Milliseconds that the others have to end by themselves when one has failed. */
-const PATIENCE = 1000;
+const PATIENCE = 2000;
 const LONGEST_STDERR = 64 * 1024;
 
 /** One of the three processes. */

@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { check, native, STAT_FIELDS, Stat } from '../../src/native.js';
+import { until } from '../run.js';
 import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, SOCK_SEQPACKET } from './supervised.js';
 
 const [EPERM, ENOENT, EBADF, EAGAIN, EACCES, EFAULT, EINVAL, ENAMETOOLONG] = [
@@ -442,8 +443,7 @@ test('what is roused rests by itself, and its thread ends with the last environm
     { eval: true, workerData: addon },
   );
   expect(await once(worker, 'message')).toEqual([[0, 0]]);
-  await sleep(20);
-  expect(roused()).toBe(1);
+  await until('its thread rests', () => roused() === 1);
   const before = process.cpuUsage();
   await sleep(200);
   expect(process.cpuUsage(before).user).toBeLessThan(150_000);

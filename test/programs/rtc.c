@@ -103,7 +103,7 @@ int main(void) {
     take("read", 8);
     alarm.time = feb, alarm.time.tm_hour = 10;
     T("WKALM_SET, past", ioctl(fd, RTC_WKALM_SET, &alarm));
-    SAY("poll: 0x%x", ready(fd, POLLIN, 1000));
+    SAY("poll: 0x%x", ready(fd, POLLIN, -1));
     take("read", 8);
     wakeup("WKALM_RD");
     T("AIE_OFF", ioctl(fd, RTC_AIE_OFF, 0));
@@ -125,14 +125,14 @@ int main(void) {
     SAY("%lu", rate);
     pointers("IRQP_READ", RTC_IRQP_READ);
     T("PIE_ON", ioctl(fd, RTC_PIE_ON, 0));
-    SAY("poll: 0x%x", ready(fd, POLLIN, 1000));
+    SAY("poll: 0x%x", ready(fd, POLLIN, -1));
     take("read", 4);
     usleep(200000);
     take("read after a while", 16);
     T("PIE_OFF", ioctl(fd, RTC_PIE_OFF, 0));
     read(fd, &rate, 8);
     T("UIE_ON", ioctl(fd, RTC_UIE_ON, 0));
-    SAY("poll: 0x%x", ready(fd, POLLIN, 2000));
+    SAY("poll: 0x%x", ready(fd, POLLIN, -1));
     take("read", 8);
     T("UIE_OFF", ioctl(fd, RTC_UIE_OFF, 0));
     struct rtc_param p = {.param = RTC_PARAM_FEATURES};

@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     if (client == 0) look(argv[1]);
     pthread_create(&thread, NULL, serve, NULL);
     /* Whoever waits for whom: not for ever. */
-    for (int i = 0; i < 500 && waitpid(client, NULL, WNOHANG) == 0; i++) usleep(10000);
+    for (int i = 0; i < 3000 && waitpid(client, NULL, WNOHANG) == 0; i++) usleep(10000);
     kill(client, SIGKILL);
     umount2(argv[1], MNT_DETACH);
     return 0;
