@@ -2,7 +2,7 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { KernelCore, type KernelOptions, type Waiter } from './core.js';
 import { SW_SYNC } from './drivers/dma-buf/sw_sync.js';
-import { initcalls } from './drivers/index.js';
+import { claims, initcalls } from './drivers/index.js';
 import { type ChaosOptions, faultsOf, injectFault, startChaos } from './fault/faults.js';
 import type { FaultRule } from './fault/rule.js';
 import type { Wakeable } from './fs/wait_queue.js';
@@ -45,6 +45,7 @@ export class Kernel extends KernelCore {
   constructor(options: KernelOptions = {}) {
     super(options);
     this.sys = new Sys(this);
+    for (const path of claims) this.root.claim(path);
     for (const init of initcalls) init(this);
     this.initialized([SW_SYNC]);
   }

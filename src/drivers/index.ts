@@ -19,3 +19,14 @@ export const initcalls: readonly ((kernel: KernelCore) => void)[] = [
   dmaImporterInit,
   swSyncInit,
 ];
+
+/**
+ * What the drivers model: it is this kernel's, as far as that has it, also where the machine has such a driver. All
+ * else in /dev and /sys shows what both have.
+ */
+export const claims: readonly string[] = [
+  ...['dev/dma_heap', 'dev/udmabuf', 'dev/dma_importer'],
+  ...['sys/class/dma_heap', 'sys/devices/virtual/dma_heap'],
+  ...['sys/class/misc/udmabuf', 'sys/devices/virtual/misc/udmabuf', 'sys/module/udmabuf'],
+  ...['sys/kernel/dmabuf', 'sys/kernel/debug/dma_buf', 'sys/kernel/debug/sync'],
+];

@@ -63,6 +63,7 @@ function isWithin(path: string, top: string): boolean {
 
 /** Whether a directory of ours is nothing but that: what is not in it is nowhere. */
 export function isOursAlone(directory: Directory): boolean {
-  directory.machineHasIt ??= native.access(directory.dentry.path || '/') === 0;
+  directory.machineHasIt ??=
+    !directory.isHidden && native.access(directory.dentry.path || '/') === 0;
   return !directory.machineHasIt;
 }

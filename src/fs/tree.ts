@@ -83,7 +83,7 @@ export class Directory extends Inode {
   /** How often directories were put below it. */
   version = 0;
   readonly #children = new Map<string, Dentry>();
-  /** Names of the machine's that are not to be seen, as what had them in this kernel was removed. */
+  /** Names of the machine's that are not to be seen: claimed, or those of what was removed in this kernel. */
   readonly #whiteouts = new Set<string>();
 
   constructor(permissions = 0o755) {
@@ -140,6 +140,18 @@ export class Directory extends Inode {
     if (!dentry) return;
     this.#children.delete(name);
     dentry.node.names--;
+  }
+
+  /** What is at a path below this directory is of this kernel, or is not: the machine's own is not to be seen. */
+  claim(path: string): void {
+    const slash = path.lastIndexOf('/');
+    this.mkdir(path.slice(0, slash)).delete(path.slice(slash + 1), true);
+  }
+
+  /** Whether it lies in, or is, what hides the machine's directory of the same path. */
+  get isHidden(): boolean {
+    const { parent, name } = this.dentry;
+    return parent !== undefined && (parent.hides(name) || parent.isHidden);
   }
 
   /** Gives an entry of another directory, or of this one, another name. */
