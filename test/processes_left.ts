@@ -1,9 +1,8 @@
 /**
- * Whatever a test starts ends with it, also where the test fails, or hangs, before it comes to that. All that a worker
- * starts, and what that starts, inherits a variable by which it is found, whoever its parent is by then.
+ * What tests have started and not ended. All that a worker starts, and what that starts, inherits a variable by which
+ * it is found, whoever its parent is by then.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 const NAME = 'DMABUF_SHIM_TEST_WORKER';
 
@@ -27,24 +26,12 @@ export function processesOf(run: number, worker?: number): number[] {
     });
 }
 
-/** Ends them all: what they were. */
-export function endProcesses(pids: readonly number[]): string[] {
-  return pids.flatMap((pid) => {
+export function endProcesses(pids: readonly number[]): void {
+  for (const pid of pids) {
     try {
-      const name = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
       process.kill(pid, 'SIGKILL');
-      return [`${pid} ${name}`];
     } catch {
-      return []; // It has ended meanwhile.
+      // It has ended meanwhile.
     }
-  });
-}
-
-/** Some are about to end when their test does: gives those that are not, in as long as it may take. */
-export async function stillThere(find: () => number[], patience: number): Promise<number[]> {
-  for (const end = performance.now() + patience; ; ) {
-    const pids = find();
-    if (pids.length === 0 || performance.now() > end) return pids;
-    await sleep(20);
   }
 }
