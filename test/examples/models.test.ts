@@ -90,7 +90,8 @@ describe.each(LINKAGES)('call by call (%s)', (linkage) => {
 
   test.each(['watchdog', 'rtc'])('%s is as Linux 6.1 has it', async (name) => {
     const recorded = readFileSync(path(`../../fixtures/models/${name}.txt`), 'utf8');
-    const { stdout, stderr } = await run(await kernelWith(name), program(name, linkage));
+    const kernel = await kernelWith(name);
+    const { stdout, stderr } = await run(kernel, program(name, linkage), [], { exact: true });
     expect(stderr).toBe('');
     // An alarm that is set from now on: how many seconds the program has taken so far is the machine's business.
     const settled = (text: string) =>
@@ -104,7 +105,9 @@ describe('run --trace', () => {
 
   test('shows what is really copied, whatever the numbers say', async () => {
     const trace = (name: string) =>
-      cli('run', '--device', example(name), '--trace', '--', program(name)).stderr.split('\n');
+      cli('run', '--exact', '--device', example(name), '--trace', '--', program(name)).stderr.split(
+        '\n',
+      );
     const watchdog = trace('watchdog');
     expect(watchdog).toContain('ioctl(3, WDIOC_SETOPTIONS, [8]) = -1 ENOTTY');
     expect(watchdog).toContain('ioctl(3, WDIOC_SETTIMEOUT, [45]) = 0');
