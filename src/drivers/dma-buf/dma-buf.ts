@@ -26,6 +26,7 @@ import { cacheOf } from '../../mm/cache/cache.js';
 import type { DmaDataDirection } from '../../mm/dma-mapping.js';
 import type { Chunk } from '../../mm/page.js';
 import type { SgTable } from '../../mm/scatterlist.js';
+import { PerKernel } from '../../per_kernel.js';
 import type { Installer, Task } from '../../task.js';
 import { operationsAsOf } from '../../version.js';
 import { checkDetached, type DmaBufAttachment } from './dma-buf-attach.js';
@@ -241,20 +242,11 @@ export class DmaBuf {
 }
 
 /** The buffers of each kernel, in the order of their export. */
-const lists = new WeakMap<KernelCore, Set<DmaBuf>>();
+const lists = new PerKernel<KernelCore, Set<DmaBuf>>(() => new Set());
 
 /** The live buffers of a kernel, oldest first. */
 export function dmaBufList(kernel: KernelCore): ReadonlySet<DmaBuf> {
-  return listOf(kernel);
-}
-
-function listOf(kernel: KernelCore): Set<DmaBuf> {
-  let list = lists.get(kernel);
-  if (!list) {
-    list = new Set();
-    lists.set(kernel, list);
-  }
-  return list;
+  return lists.of(kernel);
 }
 
 /**
@@ -267,7 +259,7 @@ export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf
   if (!ops.pin !== !ops.unpin || (ops.cache_sgt_mapping && ops.pin)) throw errno('EINVAL');
   if (info.memory && info.memory.size !== info.size) throw errno('EINVAL');
   const dmabuf = new DmaBuf(kernel, info);
-  listOf(kernel).add(dmabuf);
+  lists.of(kernel).add(dmabuf);
   if (kernel.observers.active) kernel.observers.tell('bufferExported', dmabuf);
   return dmabuf;
 }
@@ -367,7 +359,7 @@ const dmaBufFops: FileOperations = {
 
   release(file) {
     const dmabuf = bufferOf(file);
-    listOf(file.kernel).delete(dmabuf);
+    lists.of(file.kernel).delete(dmabuf);
     checkDetached(dmabuf);
     dmabuf.ops.release(dmabuf);
     dmabuf.unpin();

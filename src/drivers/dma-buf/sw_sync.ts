@@ -14,6 +14,7 @@ import type { File } from '../../fs/file.js';
 import type { FileCall } from '../../fs/file_call.js';
 import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { FileNode, GeneratedFile, S_IFREG } from '../../fs/tree.js';
+import { PerKernel } from '../../per_kernel.js';
 import {
   DmaFence,
   type DmaFenceOps,
@@ -225,16 +226,11 @@ function getDeadline(
   }
 }
 
-const timelines = new WeakMap<KernelCore, Set<SyncTimeline>>();
+const timelines = new PerKernel<KernelCore, Set<SyncTimeline>>(() => new Set());
 
 /** The timelines of a kernel that are open, or have fences that somebody has, oldest first. */
 export function timelinesOf(kernel: KernelCore): Set<SyncTimeline> {
-  let all = timelines.get(kernel);
-  if (!all) {
-    all = new Set();
-    timelines.set(kernel, all);
-  }
-  return all;
+  return timelines.of(kernel);
 }
 
 /** /sys/kernel/debug/sync/info */

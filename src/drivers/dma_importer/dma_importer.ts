@@ -6,23 +6,6 @@ import {
   DMA_IMPORTER_CPU_WRITE,
   DMA_IMPORTER_DYNAMIC,
   DMA_IMPORTER_FROM_DEVICE,
-  DMA_IMPORTER_IOCTL_ATTACH,
-  DMA_IMPORTER_IOCTL_CPU_ACCESS,
-  DMA_IMPORTER_IOCTL_DETACH,
-  DMA_IMPORTER_IOCTL_GET_FAULT,
-  DMA_IMPORTER_IOCTL_GET_SEGMENTS,
-  DMA_IMPORTER_IOCTL_INFO,
-  DMA_IMPORTER_IOCTL_KICK,
-  DMA_IMPORTER_IOCTL_MAP,
-  DMA_IMPORTER_IOCTL_PIN,
-  DMA_IMPORTER_IOCTL_RESET,
-  DMA_IMPORTER_IOCTL_SET_RING,
-  DMA_IMPORTER_IOCTL_SETUP,
-  DMA_IMPORTER_IOCTL_TRANSFER,
-  DMA_IMPORTER_IOCTL_UNMAP,
-  DMA_IMPORTER_IOCTL_UNPIN,
-  DMA_IMPORTER_IOCTL_VMAP,
-  DMA_IMPORTER_IOCTL_VUNMAP,
   DMA_IMPORTER_IOMMU,
   DMA_IMPORTER_MAPPED,
   DMA_IMPORTER_MOVED,
@@ -33,62 +16,85 @@ import {
   DMA_IMPORTER_OP_READ,
   DMA_IMPORTER_OP_WRITE,
   DMA_IMPORTER_PAGES,
-  dma_importer_attach,
-  dma_importer_cpu_access,
-  dma_importer_fault,
-  dma_importer_handle,
-  dma_importer_info,
+  type dma_importer_attach,
+  type dma_importer_cpu_access,
+  type dma_importer_fault,
+  type dma_importer_handle,
+  type dma_importer_info,
   dma_importer_ioctls,
-  dma_importer_kick,
-  dma_importer_map,
-  dma_importer_ring,
+  type dma_importer_kick,
+  type dma_importer_map,
+  type dma_importer_ring,
   dma_importer_segment,
-  dma_importer_segments,
-  dma_importer_setup,
-  dma_importer_transfer,
+  type dma_importer_segments,
+  type dma_importer_setup,
+  type dma_importer_transfer,
 } from '../../../ioctl/index.js';
 import type { KernelCore } from '../../core.js';
 import { errno } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { File } from '../../fs/file.js';
+import type { FileCall } from '../../fs/file_call.js';
+import { ioctlOperations } from '../../fs/ioctl_table.js';
 import { Device, DMA_BIT_MASK } from '../../mm/dma-mapping.js';
 import { PAGE_SIZE } from '../../mm/page.js';
 import { forEachSgtableDmaSg, forEachSgtableSg } from '../../mm/scatterlist.js';
-import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import type { Task } from '../../task.js';
+import { copyToUser } from '../../mm/uaccess.js';
+import { PerKernel } from '../../per_kernel.js';
 import { miscRegister } from '../char/misc.js';
 import { carryOut, DmaImporterDevice, type Import, MAX_RING } from './dma_importer_device.js';
 
 /** Bytes of one transfer. */
 const MAX_TRANSFER = 2n ** 30n;
 
-const devices = new WeakMap<KernelCore, number>();
+/** How many devices there were. */
+const devices = new PerKernel<KernelCore, { made: number }>(() => ({ made: 0 }));
 
 export function dmaImporterInit(kernel: KernelCore): void {
   miscRegister(kernel, 'dma_importer', dmaImporterFops, { optional: true });
 }
 
-const dmaImporterFops: CharDeviceOperations = {
-  ioctls: dma_importer_ioctls,
+/** Of a row: it is for a file that is no device yet. */
+const FIRST = 1;
 
-  ioctl(file, request, arg, task) {
-    if (request === DMA_IMPORTER_IOCTL_SETUP) return setup(file, task, arg);
-    const handler = handlers.get(request);
-    if (!handler) throw errno('ENOTTY');
-    const device = file.private_data as DmaImporterDevice | undefined;
-    if (!device) throw errno('ENODEV');
-    handler(device, task, arg);
-    return 0;
-  },
+const dmaImporterFops: CharDeviceOperations = {
+  ...ioctlOperations(
+    dma_importer_ioctls,
+    {
+      of: (file: File) => file.private_data as DmaImporterDevice,
+      admit(file, flags) {
+        if (!file.private_data && !(flags & FIRST)) throw errno('ENODEV');
+      },
+    },
+    {
+      DMA_IMPORTER_IOCTL_SETUP: { flags: FIRST, handle: setup },
+      DMA_IMPORTER_IOCTL_ATTACH: attach,
+      DMA_IMPORTER_IOCTL_DETACH: onImport((which, device) => device.detach(which)),
+      DMA_IMPORTER_IOCTL_MAP: map,
+      DMA_IMPORTER_IOCTL_UNMAP: onImport((which) => which.unmap()),
+      DMA_IMPORTER_IOCTL_GET_SEGMENTS: getSegments,
+      DMA_IMPORTER_IOCTL_PIN: onImport((which) => which.pin()),
+      DMA_IMPORTER_IOCTL_UNPIN: onImport((which) => which.unpin()),
+      DMA_IMPORTER_IOCTL_VMAP: onImport((which) => which.vmap()),
+      DMA_IMPORTER_IOCTL_VUNMAP: onImport((which) => which.vunmap()),
+      DMA_IMPORTER_IOCTL_CPU_ACCESS: cpuAccess,
+      DMA_IMPORTER_IOCTL_INFO: info,
+      DMA_IMPORTER_IOCTL_TRANSFER: transfer,
+      DMA_IMPORTER_IOCTL_SET_RING: setRing,
+      // How far it came is told also when it stopped there.
+      DMA_IMPORTER_IOCTL_KICK: { copyOutOnError: true, handle: kick },
+      DMA_IMPORTER_IOCTL_GET_FAULT: getFault,
+      DMA_IMPORTER_IOCTL_RESET: (device) => device.reset(),
+    },
+  ),
 
   release(file) {
     (file.private_data as DmaImporterDevice | undefined)?.close();
   },
 };
 
-function setup(file: File, task: Task, arg: number): number {
+function setup(_none: unknown, data: dma_importer_setup, { file }: FileCall): void {
   const { kernel } = file;
-  const data = copyFromUser(task.mm, arg, dma_importer_setup);
   const { flags, dma_mask, segment_boundary_mask, max_segment_size, max_segments } = data;
   const known = DMA_IMPORTER_IOMMU | DMA_IMPORTER_NONCOHERENT | DMA_IMPORTER_NO_SWIOTLB;
   if (flags & ~known || data.pad) throw errno('EINVAL');
@@ -98,8 +104,7 @@ function setup(file: File, task: Task, arg: number): number {
     if (mask !== 0n && mask + 1n < PAGE_SIZE) throw errno('EINVAL');
   }
   if (file.private_data) throw errno('EBUSY');
-  const number = devices.get(kernel) ?? 0;
-  devices.set(kernel, number + 1);
+  const number = devices.of(kernel).made++;
   file.private_data = new DmaImporterDevice(
     file,
     new Device(kernel, {
@@ -115,70 +120,34 @@ function setup(file: File, task: Task, arg: number): number {
       swiotlb: !(flags & DMA_IMPORTER_NO_SWIOTLB),
     }),
   );
-  return 0;
 }
 
-type Handler = (device: DmaImporterDevice, task: Task, arg: number) => void;
-
 /** A request whose argument is a handle. */
-function onImport(action: (device: DmaImporterDevice, which: Import) => void): Handler {
-  return (device, task, arg) => {
-    const { handle, pad } = copyFromUser(task.mm, arg, dma_importer_handle);
+function onImport(action: (which: Import, device: DmaImporterDevice) => void) {
+  return (device: DmaImporterDevice, { handle, pad }: dma_importer_handle): void => {
     if (pad) throw errno('EINVAL');
-    action(device, device.find(handle));
+    action(device.find(handle), device);
   };
 }
 
-const handlers = new Map<number, Handler>([
-  [DMA_IMPORTER_IOCTL_ATTACH, attach],
-  [DMA_IMPORTER_IOCTL_DETACH, onImport((device, which) => device.detach(which))],
-  [DMA_IMPORTER_IOCTL_MAP, map],
-  [DMA_IMPORTER_IOCTL_UNMAP, onImport((_device, which) => which.unmap())],
-  [DMA_IMPORTER_IOCTL_GET_SEGMENTS, getSegments],
-  [DMA_IMPORTER_IOCTL_PIN, onImport((_device, which) => which.pin())],
-  [DMA_IMPORTER_IOCTL_UNPIN, onImport((_device, which) => which.unpin())],
-  [DMA_IMPORTER_IOCTL_VMAP, onImport((_device, which) => which.vmap())],
-  [DMA_IMPORTER_IOCTL_VUNMAP, onImport((_device, which) => which.vunmap())],
-  [DMA_IMPORTER_IOCTL_CPU_ACCESS, cpuAccess],
-  [DMA_IMPORTER_IOCTL_INFO, info],
-  [DMA_IMPORTER_IOCTL_TRANSFER, transfer],
-  [DMA_IMPORTER_IOCTL_SET_RING, setRing],
-  [DMA_IMPORTER_IOCTL_KICK, kick],
-  [DMA_IMPORTER_IOCTL_GET_FAULT, getFault],
-  [DMA_IMPORTER_IOCTL_RESET, (device) => device.reset()],
-]);
-
-function attach(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_attach);
+function attach(device: DmaImporterDevice, data: dma_importer_attach, call: FileCall): void {
   if (data.flags & ~DMA_IMPORTER_DYNAMIC || data.pad) throw errno('EINVAL');
-  const which = device.attach(task, data.fd, (data.flags & DMA_IMPORTER_DYNAMIC) !== 0);
+  const which = device.attach(call.task, data.fd, (data.flags & DMA_IMPORTER_DYNAMIC) !== 0);
+  call.onFailure(() => device.detach(which));
   data.handle = which.handle;
-  try {
-    copyToUser(task.mm, arg, data);
-  } catch (error) {
-    device.detach(which);
-    throw error;
-  }
 }
 
-function map(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_map);
+function map(device: DmaImporterDevice, data: dma_importer_map, call: FileCall): void {
   const which = device.find(data.handle);
   const { direction } = data;
   if (direction > DMA_IMPORTER_FROM_DEVICE) throw errno('EINVAL');
   const table = which.map(direction as 0 | 1 | 2);
+  call.onFailure(() => which.unmap());
   data.nents = table.nents;
   data.orig_nents = table.orig_nents;
-  try {
-    copyToUser(task.mm, arg, data);
-  } catch (error) {
-    which.unmap();
-    throw error;
-  }
 }
 
-function getSegments(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_segments);
+function getSegments(device: DmaImporterDevice, data: dma_importer_segments, call: FileCall): void {
   if (data.flags & ~DMA_IMPORTER_PAGES || data.pad) throw errno('EINVAL');
   const table = device.find(data.handle).table;
   const segments: [number, number][] = [];
@@ -198,14 +167,16 @@ function getSegments(device: DmaImporterDevice, task: Task, arg: number): void {
       segment.address = BigInt(address);
       segment.length = BigInt(length);
     }
-    copyToUser(task.mm, Number(data.segments), bytes);
+    call.copyToUser(data.segments, bytes);
   }
   data.count = segments.length;
-  copyToUser(task.mm, arg, data);
 }
 
-function cpuAccess(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_cpu_access);
+function cpuAccess(
+  device: DmaImporterDevice,
+  data: dma_importer_cpu_access,
+  { task }: FileCall,
+): void {
   if (data.flags & ~DMA_IMPORTER_CPU_WRITE) throw errno('EINVAL');
   const which = device.find(data.handle);
   const size = BigInt(which.attachment.dmabuf.size);
@@ -219,8 +190,7 @@ function cpuAccess(device: DmaImporterDevice, task: Task, arg: number): void {
   });
 }
 
-function info(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_info);
+function info(device: DmaImporterDevice, data: dma_importer_info): void {
   if (data.pad) throw errno('EINVAL');
   const which = device.find(data.handle);
   data.flags = (which.isMapped ? DMA_IMPORTER_MAPPED : 0) | (which.moved ? DMA_IMPORTER_MOVED : 0);
@@ -228,7 +198,6 @@ function info(device: DmaImporterDevice, task: Task, arg: number): void {
   data.moves = which.moves;
   data.pins = which.attachment.pins;
   data.vmaps = which.vmaps;
-  copyToUser(task.mm, arg, data);
 }
 
 /** What an operation has no use for. */
@@ -239,8 +208,11 @@ const UNUSED: Record<number, readonly ('source' | 'destination' | 'data' | 'valu
   [DMA_IMPORTER_OP_COPY]: ['data', 'value'],
 };
 
-function transfer({ device }: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_transfer);
+function transfer(
+  { device }: DmaImporterDevice,
+  data: dma_importer_transfer,
+  { task }: FileCall,
+): void {
   const unused = UNUSED[data.op];
   if (!unused || unused.some((name) => BigInt(data[name]) !== 0n)) throw errno('EINVAL');
   if (data.value > 0xff || data.length > MAX_TRANSFER) throw errno('EINVAL');
@@ -269,26 +241,21 @@ function transfer({ device }: DmaImporterDevice, task: Task, arg: number): void 
   }
 }
 
-function setRing(device: DmaImporterDevice, task: Task, arg: number): void {
-  const { address, entries, pad } = copyFromUser(task.mm, arg, dma_importer_ring);
+function setRing(device: DmaImporterDevice, { address, entries, pad }: dma_importer_ring): void {
   if (pad || entries > MAX_RING || address % 8n !== 0n) throw errno('EINVAL');
   device.setRing(Number(address), entries);
 }
 
-function kick(device: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_kick);
+function kick(device: DmaImporterDevice, data: dma_importer_kick): void {
   if (data.pad) throw errno('EINVAL');
   const { done, failed } = device.kick();
   data.done = done;
-  copyToUser(task.mm, arg, data);
   if (failed) throw errno('EIO');
 }
 
-function getFault({ device }: DmaImporterDevice, task: Task, arg: number): void {
-  const data = copyFromUser(task.mm, arg, dma_importer_fault);
+function getFault({ device }: DmaImporterDevice, data: dma_importer_fault): void {
   if ([...data.pad].some((word) => word !== 0)) throw errno('EINVAL');
   data.count = device.faults;
   data.address = BigInt(device.lastFault?.address ?? 0);
   data.write = device.lastFault?.access === 'write' ? 1 : 0;
-  copyToUser(task.mm, arg, data);
 }
