@@ -35,6 +35,7 @@ export class Steps {
   }
 
   async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     this.child.stdin?.end();
     await once(this.child, 'close');
   }

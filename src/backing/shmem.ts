@@ -14,6 +14,13 @@ const F_SEAL_GROW = 0x4;
 
 const stat = new Float64Array(STAT_FIELDS);
 
+/** Bytes that are to be had by system calls only. Offsets in bytes. */
+export interface RemoteBytes {
+  /** Fills `into`. EFAULT if not all is there. */
+  read(offset: number, into: Uint8Array): void;
+  write(offset: number, from: Uint8Array): void;
+}
+
 /** Memory that can be mapped into programs. */
 export interface MappableMemory {
   /** The kernel's own descriptor, O_RDWR. */
@@ -25,6 +32,8 @@ export interface MappableMemory {
    * holds the memory; an array of it is empty afterwards.
    */
   bytes(): Uint8Array;
+  /** How it is read and written where nobody here has it mapped: then `bytes` is ENODEV. */
+  readonly remote?: RemoteBytes;
   /** What it is, for the log. */
   describe?(): string;
   /** As what its mappings are told apart, of those there are now. */

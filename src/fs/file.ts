@@ -4,7 +4,7 @@ import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
-import { fdinfoOf, statDescriptor } from '../host/descriptors.js';
+import { fdinfoOf, type Inode, statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
@@ -368,6 +368,11 @@ export class FileTable {
     const left = inodes?.get(ino)?.filter((each) => each !== file) ?? [];
     if (left.length > 0) inodes?.set(ino, left);
     else inodes?.delete(ino);
+  }
+
+  /** Whether descriptors and mappings of an inode are of files of ours. */
+  hasInode({ dev, ino }: Inode): boolean {
+    return this.#byDev.get(dev)?.has(ino) ?? false;
   }
 
   /** The file behind descriptor `fd` of a process, by any thread of it, which is of this inode. */

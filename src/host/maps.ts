@@ -1,5 +1,5 @@
 /** /proc/PID/maps: where processes have something mapped. */
-import { major, minor } from '../fs/dev_t.js';
+import { major, makedev, minor } from '../fs/dev_t.js';
 import type { Inode } from './descriptors.js';
 import { readText } from './read.js';
 import { livingThread } from './threads.js';
@@ -59,4 +59,39 @@ export function readMemoryFile(pid: number, file: string): string {
   if (text !== '') return text;
   const tid = livingThread(pid);
   return tid === pid ? '' : readText(`/proc/${tid}/${file}`);
+}
+
+/** A mapping of a process's, of whatever. */
+export interface Mapping extends Area, Inode {
+  /** Of its file, if it has one; ends with " (deleted)" if that is gone. */
+  path: string;
+}
+
+const LINE =
+  /^([0-9a-f]+)-([0-9a-f]+) (.)(.).(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/gm;
+
+/** What a process has mapped between two addresses, in their order; undefined if we cannot look. */
+export function mappingsWithin(pid: number, start: number, end: number): Mapping[] | undefined {
+  const maps = readMemoryFile(pid, 'maps');
+  if (maps === '') return undefined;
+  const found: Mapping[] = [];
+  for (const [, from, to, r, w, s, offset, major, minor, ino, path] of maps.matchAll(LINE)) {
+    const mapping: Mapping = {
+      start: hex(from),
+      end: hex(to),
+      offset: hex(offset),
+      readable: r === 'r',
+      writable: w === 'w',
+      shared: s === 's',
+      dev: makedev(hex(major), hex(minor)),
+      ino: Number(ino),
+      path: path ?? '',
+    };
+    if (mapping.start < end && mapping.end > start) found.push(mapping);
+  }
+  return found;
+}
+
+function hex(text: string | undefined): number {
+  return Number.parseInt(text ?? '', 16);
 }

@@ -191,7 +191,7 @@ export class Device {
         this.#store(runs, i, 0, new Uint8Array(count).fill(value));
       } else {
         this.#writing(memory, offset, count, () => {
-          runs.bytesOf(i).fill(value, offset, offset + count);
+          runs.fill(i, value);
           cacheOf(this.kernel)?.snoop(memory, offset, count);
         });
       }
@@ -361,9 +361,10 @@ export class Device {
     )?.what;
   }
 
-  /** The caches between the device and a memory, if there are any. The bounce buffers are coherent. */
+  /** The caches between the device and a memory, if there are any. The bounce buffers are coherent, and what is not here cannot be looked into. */
   #coherencyWith(memory: MappableMemory): DmaCoherency | undefined {
-    return this.dma_coherent || memory instanceof Swiotlb ? undefined : cacheOf(this.kernel);
+    if (this.dma_coherent || memory.remote || memory instanceof Swiotlb) return undefined;
+    return cacheOf(this.kernel);
   }
 
   /** `count` bytes of a run, from its byte `from` on, as the device reads them. */
@@ -371,7 +372,7 @@ export class Device {
     const memory = runs.memory[run] as MappableMemory;
     const offset = (runs.offset[run] as number) + from;
     const cache = this.#coherencyWith(memory);
-    if (!cache) return runs.bytesOf(run).subarray(offset, offset + count);
+    if (!cache) return runs.load(run, from, count);
     const bytes = new Uint8Array(count);
     cache.read(this, memory, offset, bytes);
     return bytes;
@@ -386,7 +387,7 @@ export class Device {
       if (cache) {
         cache.write(this, memory, offset, bytes);
       } else {
-        runs.bytesOf(run).set(bytes, offset);
+        runs.store(run, at, bytes);
         cacheOf(this.kernel)?.snoop(memory, offset, bytes.length);
       }
     });

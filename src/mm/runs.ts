@@ -10,7 +10,7 @@ export class Runs {
   readonly offset: number[] = [];
   readonly length: number[] = [];
   #bytes: Uint8Array | undefined;
-  #bytesOf: MappableMemory | undefined;
+  #last: MappableMemory | undefined;
 
   get count(): number {
     return this.memory.length;
@@ -33,12 +33,38 @@ export class Runs {
     this.length.push(length);
   };
 
-  /** The bytes of the memory that a run is in. */
-  bytesOf(run: number): Uint8Array {
+  /** `count` bytes of a run, from its byte `from` on. Not to be kept, nor changed. */
+  load(run: number, from: number, count: number): Uint8Array {
     const memory = this.memory[run] as MappableMemory;
-    if (!this.#bytes || this.#bytesOf !== memory) {
+    const offset = (this.offset[run] as number) + from;
+    if (!memory.remote) return this.#bytesOf(memory).subarray(offset, offset + count);
+    const bytes = new Uint8Array(count);
+    memory.remote.read(offset, bytes);
+    return bytes;
+  }
+
+  /** Stores bytes in a run, from its byte `at` on. */
+  store(run: number, at: number, bytes: Uint8Array): void {
+    const memory = this.memory[run] as MappableMemory;
+    const offset = (this.offset[run] as number) + at;
+    if (memory.remote) memory.remote.write(offset, bytes);
+    else this.#bytesOf(memory).set(bytes, offset);
+  }
+
+  /** Makes all bytes of a run `value`. */
+  fill(run: number, value: number): void {
+    const memory = this.memory[run] as MappableMemory;
+    const offset = this.offset[run] as number;
+    const length = this.length[run] as number;
+    if (memory.remote) memory.remote.write(offset, new Uint8Array(length).fill(value));
+    else this.#bytesOf(memory).fill(value, offset, offset + length);
+  }
+
+  /** The bytes of a memory; the one that was asked for last is known. */
+  #bytesOf(memory: MappableMemory): Uint8Array {
+    if (!this.#bytes || this.#last !== memory) {
       this.#bytes = memory.bytes();
-      this.#bytesOf = memory;
+      this.#last = memory;
     }
     return this.#bytes;
   }

@@ -110,16 +110,17 @@ export class Swiotlb implements MappableMemory {
     const pfn = Math.floor(origin / PAGE_SIZE);
     let at = address - BASE;
     this.#kernel.memMap.runs(pfn, origin % PAGE_SIZE, size, (memory, offset, length) => {
-      const outside = memory.bytes().subarray(offset, offset + length);
       const inside = this.#bytes.subarray(at, at + length);
       if (toPool) {
-        inside.set(outside);
+        if (memory.remote) memory.remote.read(offset, inside);
+        else inside.set(memory.bytes().subarray(offset, offset + length));
       } else {
         const cache = cacheOf(this.#kernel);
         const { observers } = this.#kernel;
         const { active } = observers;
         if (active) observers.tell('deviceWriting', dev, memory, offset, length);
-        outside.set(inside);
+        if (memory.remote) memory.remote.write(offset, inside);
+        else memory.bytes().set(inside, offset);
         cache?.snoop(memory, offset, length);
         if (active) observers.tell('deviceWritten', dev, memory, offset, length);
       }

@@ -45,6 +45,9 @@ static long hold(char *const *argv) {
 static long do_step(const char *name, int a, int b, long x, long y, char *self) {
     if (!strcmp(name, "alloc")) return fds[a] = heap_buf(x * PAGE, O_RDWR | (y ? 0 : O_CLOEXEC));
     if (!strcmp(name, "memfd")) return fds[a] = sealed_memfd(x * PAGE, F_SEAL_SHRINK);
+    if (!strcmp(name, "unsealed")) return fds[a] = sealed_memfd(x * PAGE, 0);
+    if (!strcmp(name, "truncate")) return ftruncate(fds[a], x * PAGE);
+    if (!strcmp(name, "size")) return lseek(fds[a], 0, SEEK_END);
     if (!strcmp(name, "udmabuf")) return fds[a] = udmabuf(fds[b], x, y);
     if (!strcmp(name, "open")) return fds[a] = open("/dev/gem", O_RDWR | O_CLOEXEC);
     if (!strcmp(name, "ioctl")) return ioctl(fds[b], y, x);
@@ -58,6 +61,22 @@ static long do_step(const char *name, int a, int b, long x, long y, char *self) 
         if (at == MAP_FAILED) return -1;
         maps[a] = at;
         return 0;
+    }
+    if (!strcmp(name, "anon")) {
+        void *at = mmap(NULL, x * PAGE, y, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (at == MAP_FAILED) return -1;
+        maps[a] = at;
+        return 0;
+    }
+    if (!strcmp(name, "protect")) return mprotect(maps[a], x * PAGE, y);
+    /* Where something was mapped before. */
+    if (!strcmp(name, "at")) {
+        void *at = mmap(maps[a], x * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fds[b], 0);
+        return at == MAP_FAILED ? -1 : 0;
+    }
+    if (!strcmp(name, "pin")) {
+        uint64_t range[2] = {(uintptr_t)maps[a], x * PAGE};
+        return ioctl(fds[b], y, range);
     }
     if (!strcmp(name, "unmap")) return munmap(maps[a] + y * PAGE, x * PAGE);
     if (!strcmp(name, "move")) {
@@ -79,6 +98,10 @@ static long do_step(const char *name, int a, int b, long x, long y, char *self) 
     if (!strcmp(name, "exec")) {
         char *argv[] = {self, "hold", NULL};
         return hold(argv);
+    }
+    if (!strcmp(name, "restart")) {
+        printf("ok 0\n");
+        return execv(self, (char *[]){self, NULL});
     }
     if (!strcmp(name, "kill")) return kill(child, SIGKILL) || waitpid(child, NULL, 0) < 0 ? -1 : 0;
     if (!strcmp(name, "socketpair")) return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
