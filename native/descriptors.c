@@ -8,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 EXPORT(open) {
@@ -113,25 +112,16 @@ EXPORT(poll) {
     return answer_errno(env, poll(bytes, length / sizeof(struct pollfd), int_arg(env, argv[1])));
 }
 
-static napi_value readlink_answer(napi_env env, int dirfd, napi_value path_value) {
+EXPORT(readlink) {
+    ARGUMENTS(1);
     char path[PATH_MAX + 8], target[PATH_MAX];
-    int error = string_arg(env, path_value, path, sizeof path);
+    int error = string_arg(env, argv[0], path, sizeof path);
     if (error) return answer(env, error);
-    ssize_t length = readlinkat(dirfd, path, target, sizeof target);
+    ssize_t length = readlink(path, target, sizeof target);
     if (length < 0) return answer(env, -errno);
     napi_value value;
     napi_create_string_utf8(env, target, (size_t)length, &value);
     return value;
-}
-
-EXPORT(readlink) {
-    ARGUMENTS(1);
-    return readlink_answer(env, AT_FDCWD, argv[0]);
-}
-
-EXPORT(readlinkat) {
-    ARGUMENTS(2);
-    return readlink_answer(env, int_arg(env, argv[0]), argv[1]);
 }
 
 EXPORT(access) {
@@ -223,13 +213,6 @@ EXPORT(fstatNumber) {
         return answer(env, -errno);
     stat_fields(&stat, out);
     return answer(env, 0);
-}
-
-EXPORT(fstatfsType) {
-    ARGUMENTS(1);
-    struct statfs statfs;
-    if (fstatfs(int_arg(env, argv[0]), &statfs)) return answer(env, -errno);
-    return answer(env, (uint32_t)statfs.f_type);
 }
 
 EXPORT(getdents64) {

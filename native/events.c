@@ -1,10 +1,9 @@
-/* Descriptors that tell of events: inotify, locks of open file descriptions, epoll, eventfd. */
+/* Descriptors that tell of events: inotify, locks of open file descriptions, epoll. */
 #include "notify.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -133,10 +132,4 @@ EXPORT(epollReceive) {
         receive_notification((int)first[0], notif, size))
         first[1] = 0;
     return answer(env, ready);
-}
-
-EXPORT(eventfd) {
-    ARGUMENTS(2);
-    unsigned initial = (unsigned)long_arg(env, argv[0]);
-    return answer_errno(env, eventfd(initial, int_arg(env, argv[1]) | EFD_CLOEXEC));
 }

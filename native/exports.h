@@ -18,13 +18,11 @@
     X(poll)                                                                                        \
     X(pipe)                                                                                        \
     X(readlink)                                                                                    \
-    X(readlinkat)                                                                                  \
     X(access)                                                                                      \
     X(isCached)                                                                                    \
     X(fstat)                                                                                       \
     X(fstatat)                                                                                     \
     X(fstatNumber)                                                                                 \
-    X(fstatfsType)                                                                                 \
     X(getdents64)                                                                                  \
     /* async.c */                                                                                  \
     X(pollAsync)                                                                                   \
@@ -53,7 +51,6 @@
     X(epollCtlEvent)                                                                               \
     X(epollWait)                                                                                   \
     X(epollReceive)                                                                                \
-    X(eventfd)                                                                                     \
     /* watch.c */                                                                                  \
     X(watchFd)                                                                                     \
     /* signals.c */                                                                                \
@@ -66,8 +63,6 @@
     X(pidfdOpen)                                                                                   \
     X(pidfdGetfd)                                                                                  \
     X(kcmp)                                                                                        \
-    X(tgkill)                                                                                      \
-    X(prctl)                                                                                       \
     X(raiseNofile)                                                                                 \
     /* notify.c */                                                                                 \
     X(notifSizes)                                                                                  \

@@ -1,8 +1,7 @@
-/* Other processes: their memory, their descriptors, signals; and limits of our own. */
+/* Other processes: their memory, their descriptors; and limits of our own. */
 #include "napi_util.h"
 
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -45,17 +44,6 @@ EXPORT(kcmp) {
     return answer_errno(env, syscall(SYS_kcmp, int_arg(env, argv[0]), int_arg(env, argv[1]),
                                      int_arg(env, argv[2]), word_arg(env, argv[3]),
                                      word_arg(env, argv[4])));
-}
-
-EXPORT(tgkill) {
-    ARGUMENTS(3);
-    return answer_errno(env, syscall(SYS_tgkill, int_arg(env, argv[0]), int_arg(env, argv[1]),
-                                     int_arg(env, argv[2])));
-}
-
-EXPORT(prctl) {
-    ARGUMENTS(2);
-    return answer_errno(env, prctl(int_arg(env, argv[0]), word_arg(env, argv[1]), 0, 0, 0));
 }
 
 EXPORT(raiseNofile) {

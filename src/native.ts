@@ -62,7 +62,6 @@ export interface Native {
   /** pipe2(2): the reading and the writing end. */
   pipe(flags: number): [number, number] | number;
   readlink(path: string): string | number;
-  readlinkat(dirfd: number, path: string): string | number;
   /** access(2) with F_OK, in one system call: 0 or -errno. */
   access(path: string): number;
   /** 0 if there is something at `path`, and the kernel knows it without asking a disk, a server or a
@@ -77,7 +76,6 @@ export interface Native {
   /** fstatat(2) of an entry whose name is a number: that of a descriptor in /proc/PID/fd. Times and size
    *  are those that the kernel has (AT_STATX_DONT_SYNC). */
   fstatNumber(dirfd: number, name: number, out: Float64Array): number;
-  fstatfsType(fd: number): number;
 
   // --- memory ----------------------------------------------------------------------------------
   memfdCreate(name: string, flags: number): number;
@@ -128,7 +126,6 @@ export interface Native {
    * registered under its own number. If its caller is gone meanwhile, its events are cleared.
    */
   epollReceive(epfd: number, out: Uint32Array, notif: Uint8Array, timeoutNs: number): number;
-  eventfd(initial: number, flags: number): number;
   /**
    * Calls back on the event loop whenever `fd` is readable (level-triggered). The descriptor becomes
    * non-blocking, for all who share it. Throws (with `code`, `errno`) what cannot be watched.
@@ -153,8 +150,6 @@ export interface Native {
     offset: number,
     length: number,
   ): number;
-  tgkill(tgid: number, tid: number, signal: number): number;
-  prctl(option: number, arg2: number): number;
   /** Raises RLIMIT_NOFILE as far as this user may, up to `wanted`; answers the limit reached. */
   raiseNofile(wanted: number): number;
   /** getdents64(2) into `buffer`. */

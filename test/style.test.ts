@@ -125,6 +125,18 @@ describe('who may import whom', () => {
     expect(readers.filter((name) => !known.test(name))).toEqual([]);
   });
 
+  test('the addon has nothing that nobody calls', () => {
+    const exported = [...read('native/exports.h').matchAll(/^ {4}X\((\w+)\)/gm)].map(
+      ([, name]) => name,
+    );
+    expect(exported).toContain('memfdCreate');
+    const code = sources
+      .filter((name) => name.startsWith('src/'))
+      .map(read)
+      .join('\n');
+    expect(exported.filter((name) => !new RegExp(`native\\.${name}\\b`).test(code))).toEqual([]);
+  });
+
   test('only native.ts loads the addon', () => {
     const loaders = sources.filter((name) => /\.node['"]/.test(read(name)));
     expect(loaders).toEqual(['src/native.ts']);
