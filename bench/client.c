@@ -5,6 +5,10 @@
  * client alloc N LIVE      allocate and close 4 KiB, with LIVE other buffers alive
  * client udmabuf N         map and unmap a udmabuf of 64 KiB
  * client device N          an ioctl of the device of bench/device.mjs
+ * client poll N [NODE]      poll of 20 eventfds, with NODE open
+ * client polled N NODE     the same, with NODE among them
+ * client epoll N [NODE]     epoll_wait of 20 eventfds, and of NODE
+ * client read N [NODE]      read a byte of /dev/zero, with NODE open
  * client open N            open and close a file that is not ours
  * client hand N BYTES      hand a frame of BYTES from this process to a child and back
  */
@@ -12,10 +16,13 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -107,6 +114,46 @@ static void bench_open(int n)
 	for (int i = 0; i < n; i++) close(open("/etc/passwd", O_RDONLY));
 	printf("%.0f\n", (now() - start) / n);
 }
+static int open_node(const char *node)
+{
+	int fd = node ? open(node, O_RDWR | O_NONBLOCK) : -1;
+	if (!node || fd >= 0) return fd;
+	perror(node);
+	exit(1);
+}
+#define POLLED 20
+static void bench_poll(int n, const char *node, int among)
+{
+	struct pollfd fds[POLLED + 1];
+	int fd = open_node(node);
+	double start = 0;
+	for (int i = 0; i < POLLED; i++) fds[i] = (struct pollfd){ eventfd(0, 0), POLLIN, 0 };
+	fds[POLLED] = (struct pollfd){ fd, POLLIN, 0 };
+	for (int i = -1000; i < n; i++) {
+		if (i == 0) start = now();
+		if (poll(fds, POLLED + among, 0)) exit(1);
+	}
+	printf("%.0f\n", (now() - start) / n);
+}
+static void bench_epoll(int n, const char *node)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int ep = epoll_create1(0), fd = open_node(node);
+	for (int i = 0; i < POLLED; i++) epoll_ctl(ep, EPOLL_CTL_ADD, eventfd(0, 0), &e);
+	if (node && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e)) exit(1);
+	double start = now();
+	for (int i = 0; i < n; i++) if (epoll_wait(ep, &e, 1, 0)) exit(1);
+	printf("%.0f\n", (now() - start) / n);
+}
+static void bench_read(int n, const char *node)
+{
+	char byte;
+	int zero = open("/dev/zero", O_RDONLY);
+	open_node(node);
+	double start = now();
+	for (int i = 0; i < n; i++) if (read(zero, &byte, 1) != 1) exit(1);
+	printf("%.1f\n", (now() - start) / n);
+}
 static void send_frame(int socket, int fd)
 {
 	char byte = 'f', control[CMSG_SPACE(sizeof fd)] = { 0 };
@@ -167,6 +214,10 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	int n = argc > 2 ? atoi(argv[2]) : 1000;
 	long more = argc > 3 ? atol(argv[3]) : 0;
+	const char *node = argc > 3 ? argv[3] : NULL;
+	if (!strcmp(what, "poll") || !strcmp(what, "polled")) return bench_poll(n, node, what[4] != 0), 0;
+	if (!strcmp(what, "epoll")) return bench_epoll(n, node), 0;
+	if (!strcmp(what, "read")) return bench_read(n, node), 0;
 	heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
 	if (heap < 0 && strcmp(what, "open")) {
 		perror("/dev/dma_heap/system");

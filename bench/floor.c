@@ -4,6 +4,7 @@
  *
  * floor sync N     DMA_BUF_IOCTL_SYNC: the descriptor looked up in /proc, the argument copied in
  * floor alloc N    DMA_HEAP_IOCTL_ALLOC and close: a sealed memfd, watched by inotify until it is gone
+ * floor poll N     poll of 20 descriptors: the array copied in, and the call let go on
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -66,6 +69,14 @@ static void allocate(void)
 	if (ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &data) || close(data.fd)) _exit(1);
 }
 
+#define POLLED 20
+static struct pollfd polled[POLLED];
+
+static void poll_all(void)
+{
+	if (poll(polled, POLLED, 0)) _exit(1);
+}
+
 static void program(void (*round)(void), unsigned request, int n, int out)
 {
 	struct sock_filter filter[] = {
@@ -76,6 +87,11 @@ static void program(void (*round)(void), unsigned request, int n, int out)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
+	if (round == poll_all) {
+		filter[1].k = SYS_poll;
+		filter[2] = filter[4];
+		for (int i = 0; i < POLLED; i++) polled[i] = (struct pollfd){ eventfd(0, 0), POLLIN, 0 };
+	}
 	struct sock_fprog prog = { sizeof filter / sizeof *filter, filter };
 	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	fd = syscall(SYS_memfd_create, "floor", 0);
@@ -124,11 +140,11 @@ static bool serve_alloc(int listener, struct seccomp_notif *notif)
 
 int main(int argc, char **argv)
 {
-	bool alloc = argc > 1 && !strcmp(argv[1], "alloc");
+	bool alloc = argc > 1 && !strcmp(argv[1], "alloc"), polls = argc > 1 && !strcmp(argv[1], "poll");
 	int n = argc > 2 ? atoi(argv[2]) : 20000, fds[2], number;
 	if (pipe(fds)) return 1;
 	pid_t child = fork();
-	if (!child) program(alloc ? allocate : sync_buffer,
+	if (!child) program(polls ? poll_all : alloc ? allocate : sync_buffer,
 			    alloc ? DMA_HEAP_IOCTL_ALLOC : DMA_BUF_IOCTL_SYNC, n, fds[1]);
 	if (read(fds[0], &number, sizeof number) != sizeof number || number < 0) return 1;
 	int listener = listener_of(child, number), epoll = epoll_create1(0);
@@ -150,6 +166,16 @@ int main(int argc, char **argv)
 			if (!calls) continue;
 		}
 		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notif)) return 1;
+		if (polls) {
+			struct pollfd array[POLLED];
+			struct iovec local = { array, sizeof array }, remote = { (void *)notif.data.args[0], sizeof array };
+			if (process_vm_readv(notif.pid, &local, 1, &remote, 1, 0) != sizeof array) return 1;
+			response.id = notif.id;
+			response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+			if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response)) return 1;
+			i++;
+			continue;
+		}
 		snprintf(path, sizeof path, "/proc/%d/fd/%d", notif.pid, (int)notif.data.args[0]);
 		if (stat(path, &st)) return 1;
 		if (!(alloc ? serve_alloc : serve_sync)(listener, &notif)) return 1;

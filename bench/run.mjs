@@ -1,7 +1,8 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
 // node bench/run.mjs [NAME …]   only these: sync, trace, tracedevice, sysioctl, alloc, live, hand,
-//                               udmabuf, open, start, wake, inc, create, merge, waiters, iommu, attach, copy
+//                               udmabuf, open, start, wake, inc, create, merge, waiters, iommu, attach, copy,
+//                               read, poll, epoll
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ import {
 import { Kernel } from '../dist/src/index.js';
 import * as posix from '../dist/src/posix.js';
 import { dmaBenches } from './dma.mjs';
+import { readinessBenches } from './readiness.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const cli = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
@@ -298,6 +300,10 @@ const benches = {
   },
 
   ...dmaBenches({ inTurn, report, figure, ms, us, timed }),
+
+  ...readinessBenches({
+    ...{ compile, figure, inTurn, number, report, supervised, supervisedWith, us },
+  }),
 
   async start() {
     const wall = (args) => () => {
