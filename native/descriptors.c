@@ -197,22 +197,46 @@ EXPORT(fstatat) {
  * fstatat of an entry whose name is a number, as those of /proc/PID/fd are. A program that serves the file
  * (FUSE) is not asked for the latest: it may be waiting for us.
  */
+static int stat_number(int directory, unsigned number, struct stat *stat) {
+    char name[12], *digit = name + sizeof name - 1;
+    *digit = 0;
+    do *--digit = '0' + number % 10;
+    while (number /= 10);
+    return fstatat(directory, digit, stat, AT_STATX_DONT_SYNC);
+}
+
 EXPORT(fstatNumber) {
     ARGUMENTS(3);
-    char name[12], *digit = name + sizeof name - 1;
     void *out;
     size_t length;
     struct stat stat;
     if (!typed_arg(env, argv[2], napi_float64_array, &out, &length) || length < STAT_FIELDS)
         return answer(env, -EINVAL);
-    unsigned number = (unsigned)int_arg(env, argv[1]);
-    *digit = 0;
-    do *--digit = '0' + number % 10;
-    while (number /= 10);
-    if (fstatat(int_arg(env, argv[0]), digit, &stat, AT_STATX_DONT_SYNC))
+    if (stat_number(int_arg(env, argv[0]), (unsigned)int_arg(env, argv[1]), &stat))
         return answer(env, -errno);
     stat_fields(&stat, out);
     return answer(env, 0);
+}
+
+/* The device and the inode of each: pairs into `out`, 0 and 0 where there is none; how many there are. */
+EXPORT(inodesOfNumbers) {
+    ARGUMENTS(3);
+    void *numbers, *out;
+    size_t count, length;
+    if (!typed_arg(env, argv[1], napi_int32_array, &numbers, &count) ||
+        !typed_arg(env, argv[2], napi_float64_array, &out, &length) || length / 2 < count)
+        return answer(env, -EINVAL);
+    int directory = int_arg(env, argv[0]);
+    int64_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct stat stat = {0};
+        int number = ((int *)numbers)[i];
+        if (number >= 0 && !stat_number(directory, (unsigned)number, &stat)) found++;
+        else stat.st_dev = stat.st_ino = 0;
+        ((double *)out)[2 * i] = (double)stat.st_dev;
+        ((double *)out)[2 * i + 1] = (double)stat.st_ino;
+    }
+    return answer(env, found);
 }
 
 EXPORT(getdents64) {

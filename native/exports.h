@@ -23,6 +23,7 @@
     X(fstat)                                                                                       \
     X(fstatat)                                                                                     \
     X(fstatNumber)                                                                                 \
+    X(inodesOfNumbers)                                                                             \
     X(getdents64)                                                                                  \
     /* async.c */                                                                                  \
     X(pollAsync)                                                                                   \
@@ -62,6 +63,7 @@
     X(processVmWritev)                                                                             \
     X(pidfdOpen)                                                                                   \
     X(pidfdGetfd)                                                                                  \
+    X(pollOf)                                                                                      \
     X(kcmp)                                                                                        \
     X(raiseNofile)                                                                                 \
     /* notify.c */                                                                                 \

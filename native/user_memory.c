@@ -1,6 +1,7 @@
 /* Other processes: their memory, their descriptors; and limits of our own. */
 #include "napi_util.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -37,6 +38,44 @@ EXPORT(pidfdGetfd) {
     ARGUMENTS(2);
     return answer_errno(
         env, syscall(SYS_pidfd_getfd, int_arg(env, argv[0]), int_arg(env, argv[1]), 0));
+}
+
+/*
+ * poll(2), without waiting, of descriptors of another process: `struct pollfd[]`. Those that cannot be had for other
+ * reasons than that there are none end it: -errno.
+ */
+EXPORT(pollOf) {
+    enum { AT_ONCE = 64 };
+    ARGUMENTS(2);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &bytes, &length)) return answer(env, -EINVAL);
+    int pidfd = int_arg(env, argv[0]), error = 0;
+    int64_t ready = 0;
+    size_t count = length / sizeof(struct pollfd);
+    for (size_t first = 0; first < count && !error; first += AT_ONCE) {
+        struct pollfd part[AT_ONCE];
+        size_t size = count - first < AT_ONCE ? count - first : AT_ONCE;
+        memcpy(part, (struct pollfd *)bytes + first, size * sizeof *part);
+        for (size_t i = 0; i < size; i++) {
+            int fd = part[i].fd;
+            part[i].fd = -1;
+            part[i].revents = 0;
+            if (fd < 0 || error) continue;
+            part[i].fd = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+            if (part[i].fd >= 0) continue;
+            if (errno == EBADF) part[i].fd = INT_MAX; /* POLLNVAL */
+            else error = errno;
+        }
+        int polled = poll(part, size, 0);
+        if (polled < 0 && !error) error = errno;
+        ready += polled;
+        for (size_t i = 0; i < size; i++) {
+            if (part[i].fd >= 0 && part[i].fd != INT_MAX) close(part[i].fd);
+            ((struct pollfd *)bytes)[first + i].revents = part[i].revents;
+        }
+    }
+    return answer(env, error ? -error : ready);
 }
 
 EXPORT(kcmp) {

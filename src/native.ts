@@ -76,6 +76,8 @@ export interface Native {
   /** fstatat(2) of an entry whose name is a number: that of a descriptor in /proc/PID/fd. Times and size
    *  are those that the kernel has (AT_STATX_DONT_SYNC). */
   fstatNumber(dirfd: number, name: number, out: Float64Array): number;
+  /** The same of many: pairs (device, inode) into `out`, 0 and 0 where there is none. How many there are. */
+  inodesOfNumbers(dirfd: number, names: Int32Array, out: Float64Array): number;
 
   // --- memory ----------------------------------------------------------------------------------
   memfdCreate(name: string, flags: number): number;
@@ -135,6 +137,11 @@ export interface Native {
   // --- other processes -------------------------------------------------------------------------
   pidfdOpen(pid: number, flags: number): number;
   pidfdGetfd(pidfd: number, fd: number): number;
+  /**
+   * poll(2), without waiting, of descriptors of another process, as `struct pollfd[]`. -errno where one cannot be had
+   * that there is.
+   */
+  pollOf(pidfd: number, fds: Uint8Array): number;
   kcmp(pid1: number, pid2: number, type: number, idx1: number, idx2: number): number;
   processVmReadv(
     pid: number,

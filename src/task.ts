@@ -25,6 +25,13 @@ export interface Task {
   readonly mm: UserMemory;
   /** fget(): the file of ours behind a descriptor of the caller, if it is one of ours. */
   fget(fd: number): File | undefined;
+  /** The same for many. */
+  fgetAll(fds: Int32Array): (File | undefined)[];
+  /**
+   * poll(2) of the caller's descriptors, as the machine's kernel answers it, at once: `struct pollfd[]`. A negative errno
+   * if it cannot be asked.
+   */
+  pollNow(fds: Uint8Array): number;
   /**
    * A descriptor in this process of whatever the caller has at `fd` (a memfd that a driver is to
    * hold, say), opened anew. EBADF if there is none.

@@ -23,6 +23,11 @@ export function isNative(file: File): boolean {
   return !file.f_op.poll || (tells !== undefined && (pollMaskOf(file) & ~tells) === 0);
 }
 
+/** What the machine says of a file now, if that can be known without asking. */
+export function machineSays({ backing }: File): number | undefined {
+  return backing.tells === undefined ? MEMORY : undefined;
+}
+
 /** What the machine may say of a file, and the file never does. */
 function untrueOf(file: File): number {
   return file.f_op.poll ? (file.backing.tells ?? MEMORY) & ~pollMaskOf(file) : 0;

@@ -2,7 +2,7 @@
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
 import { HIGH_FDS } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
-import { errnoName, orThrow } from '../errno.js';
+import { Errno, errnoName, orThrow } from '../errno.js';
 import { type File, isServed } from '../fs/file.js';
 import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
 import {
@@ -39,6 +39,7 @@ export class RemoteTask implements Task {
   restarting: { nr: number; deadline: number | undefined } | undefined;
   readonly #hot: HotDescriptor;
   #fds = -1;
+  #pidfd = -1;
 
   constructor(kernel: KernelCore, tid: number, hot: HotDescriptor) {
     this.kernel = kernel;
@@ -95,6 +96,25 @@ export class RemoteTask implements Task {
     return files.find(fields[Stat.dev] as number, fields[Stat.ino] as number, this.tid, fd);
   }
 
+  fgetAll(fds: Int32Array): (File | undefined)[] {
+    const inodes = new Float64Array(2 * fds.length);
+    if (this.#fds < 0 || native.inodesOfNumbers(this.#fds, fds, inodes) === 0) {
+      // As for one.
+      this.close();
+      this.#fds = openDescriptors(this.tid);
+      native.inodesOfNumbers(this.#fds, fds, inodes);
+    }
+    const { files } = this.kernel;
+    return Array.from(fds, (fd, i) => {
+      const [dev, ino] = [inodes[2 * i] as number, inodes[2 * i + 1] as number];
+      return ino === 0 ? undefined : files.find(dev, ino, this.tid, fd);
+    });
+  }
+
+  pollNow(fds: Uint8Array): number {
+    return this.#withPidfd((pidfd) => native.pollOf(pidfd, fds));
+  }
+
   modeOf(fd: number): number | undefined {
     return fd >= 0 && this.fstat(fd, stat) ? stat[Stat.mode] : undefined;
   }
@@ -135,14 +155,22 @@ export class RemoteTask implements Task {
 
   /** The same; a negative errno for a failure. */
   tryDuplicate(fd: number): number {
-    let pidfd = native.pidfdOpen(this.tid, PIDFD_THREAD);
+    return this.#withPidfd((pidfd) => native.pidfdGetfd(pidfd, fd));
+  }
+
+  /** What `use` answers with a descriptor of this thread's. */
+  #withPidfd(use: (pidfd: number) => number): number {
+    if (this.#pidfd >= 0) {
+      const answer = use(this.#pidfd);
+      if (answer !== -Errno.ESRCH) return answer;
+      // It is that of an earlier thread with this id.
+      native.close(this.#pidfd);
+    }
+    this.#pidfd = native.pidfdOpen(this.tid, PIDFD_THREAD);
     // Before Linux 6.9 only a process's first thread has one. Most callers are that.
-    if (pidfd < 0) pidfd = native.pidfdOpen(this.tid, 0);
-    if (pidfd < 0) pidfd = native.pidfdOpen(this.pid, 0);
-    if (pidfd < 0) return pidfd;
-    const duplicate = native.pidfdGetfd(pidfd, fd);
-    native.close(pidfd);
-    return duplicate;
+    if (this.#pidfd < 0) this.#pidfd = native.pidfdOpen(this.tid, 0);
+    if (this.#pidfd < 0) this.#pidfd = native.pidfdOpen(this.pid, 0);
+    return this.#pidfd < 0 ? this.#pidfd : use(this.#pidfd);
   }
 
   /**
@@ -208,7 +236,9 @@ export class RemoteTask implements Task {
 
   close(): void {
     if (this.#fds >= 0) native.close(this.#fds);
+    if (this.#pidfd >= 0) native.close(this.#pidfd);
     this.#fds = -1;
+    this.#pidfd = -1;
   }
 }
 

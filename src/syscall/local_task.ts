@@ -39,6 +39,14 @@ export class LocalTask implements Task {
     return this.lookUp(fd, stat);
   }
 
+  fgetAll(fds: Int32Array): (File | undefined)[] {
+    return Array.from(fds, (fd) => this.fget(fd));
+  }
+
+  pollNow(fds: Uint8Array): number {
+    return native.poll(fds, 0);
+  }
+
   /** As {@link fget}, and `fields` gets what the machine says of the descriptor. */
   lookUp(fd: number, fields: Float64Array): File | undefined {
     if (native.fstat(fd, fields) < 0) return undefined;

@@ -30,7 +30,7 @@ import { LocalCall } from './local_call.js';
 import { LocalTask } from './local_task.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
-import { oursAmong, PollSet, tellRevents } from './poll_set.js';
+import { oursAmong, PollWait, reventsNow, tellRevents } from './poll_set.js';
 import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const stat = new Float64Array(STAT_FIELDS);
@@ -351,13 +351,9 @@ export class Sys implements Posix {
     if (!ours) return machine.poll(fds, timeout);
     // Ours do not change while this thread is in here; the others may.
     const others = fds.map((entry, i) => (ours[i] ? { ...entry, fd: -1 } : entry));
-    const set = new PollSet(this.#task, fds, ours);
-    try {
-      if (!set.revents().some(Boolean)) machine.poll(others, timeout);
-      return tellRevents(fds, set.revents());
-    } finally {
-      set.close();
-    }
+    const now = () => reventsNow(this.#task, fds, ours);
+    if (!now().some(Boolean)) machine.poll(others, timeout);
+    return tellRevents(fds, now());
   }
 
   async #pollAsync(fds: PollFd[], timeout: number): Promise<number> {
@@ -366,14 +362,11 @@ export class Sys implements Posix {
       const ours = oursAmong(this.#task, fds);
       const left = Math.max(0, Math.ceil(end - performance.now()));
       if (!ours) return machine.promises.poll(fds, Number.isFinite(left) ? left : -1);
-      const set = new PollSet(this.#task, fds, ours);
-      const revents = set.revents();
-      if (left === 0 || revents.some(Boolean)) {
-        set.close();
-        return tellRevents(fds, revents);
-      }
-      const wait = new Wait(set.sources(), Number.isFinite(left) ? left : undefined);
-      await new Promise<void>((wake) => onWake(wait, wake));
+      const revents = reventsNow(this.#task, fds, ours);
+      if (left === 0 || revents.some(Boolean)) return tellRevents(fds, revents);
+      const wait = new PollWait(this.#task, fds, ours);
+      const wakes = new Wait(wait.sources, wait.timeout(left));
+      await new Promise<void>((wake) => onWake(wakes, wake));
     }
   }
 

@@ -20,7 +20,13 @@ import { type SignalMask, Wait } from '../../fs/wait_queue.js';
 import { readLimit } from '../../host/limits.js';
 import { statusOf } from '../../host/status.js';
 import { copyFromUser, copyToUser } from '../../mm/uaccess.js';
-import { oursAmong, type PollEntry, PollSet } from '../../syscall/poll_set.js';
+import {
+  machineFinds,
+  oursAmong,
+  type PollEntry,
+  PollWait,
+  reventsNow,
+} from '../../syscall/poll_set.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 
 /** There is room for so many in the table of every process. */
@@ -44,31 +50,32 @@ interface Waiting {
   timeout: Timeout;
   /** The signals to be blocked meanwhile, if the call says so. */
   sigmask?: SignalMask | undefined;
+  /** Whether two findings are one to the caller, who asks for `events`. */
+  same: (events: number, found: number, machine: number) => boolean;
   /** Writes the time that is left where the caller wants it. */
   tellLeft: (left: number) => void;
   /** Takes what there is, writes it where the caller wants it, and gives the call's result. */
   answer: (revents: number[]) => number;
 }
 
-/** Waits for any of the entries, if one is of a file of ours that is not ready; else it is not our call. */
+/** Waits for any of the entries, if the machine may be wrong about one that is of ours; else it is not our call. */
 function waitFor(call: Call, waiting: Waiting): Answer {
-  const { entries, timeout, sigmask, tellLeft, answer } = waiting;
+  const { entries, timeout, sigmask, same, tellLeft, answer } = waiting;
   const { task } = call;
   const ours = oursAmong(task, entries);
-  if (!ours) return CONTINUE;
+  if (!ours || machineFinds(entries, ours, timeout !== 0, same)) return CONTINUE;
   const now = performance.now();
   call.deadline ??= timeout === undefined ? Number.POSITIVE_INFINITY : now + timeout;
   const left = Math.max(0, call.deadline - now);
-  const set = new PollSet(task, entries, ours);
-  const revents = set.revents();
+  const revents = reventsNow(task, entries, ours);
   if (left === 0 || revents.some((events) => events !== 0)) {
-    set.close();
     const result = answer(revents);
     tellLeft(Math.max(0, call.deadline - performance.now()));
     return result;
   }
   const { deadline } = call;
-  return new Wait(set.sources(), Number.isFinite(left) ? Math.ceil(left) : undefined, {
+  const wait = new PollWait(task, entries, ours);
+  return new Wait(wait.sources, wait.timeout(left), {
     interrupted: Errno.ERESTARTNOHAND,
     sigmask,
     onInterrupt: () => tellLeft(Math.max(0, deadline - performance.now())),
@@ -101,6 +108,7 @@ function pollFds(
     entries,
     timeout,
     sigmask,
+    same: (_events, found, machine) => found === machine,
     tellLeft,
     answer(revents) {
       const view = new DataView(array.buffer);
@@ -176,6 +184,11 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalM
     entries,
     timeout,
     sigmask,
+    same: (events, found, machine) =>
+      sets.every(
+        (set) =>
+          (events & set.events) !== set.events || !(found & set.events) === !(machine & set.events),
+      ),
     tellLeft: tellLeft(call, 4, unit),
     answer(revents) {
       if (revents.some((events) => events & POLLNVAL)) return -Errno.EBADF;
