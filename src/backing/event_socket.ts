@@ -208,6 +208,7 @@ export class EventSocket implements Backing {
     this.#pump();
   }
 
+  /** Programs that have it still see POLLERR and POLLHUP, as those of a device that is gone. */
   end(): void {
     if (this.#end >= 0) native.close(this.#end);
     this.#end = -1;
