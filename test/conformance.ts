@@ -15,7 +15,8 @@ const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
  * see "As an ordinary user" in fixtures/differences/README.md.
  */
 const TO_OTHERS: readonly [line: RegExp, instead: string][] = [
-  [/\buid 0 gid 0\b/g, `uid ${uid} gid ${gid}`],
+  // Directories are root's.
+  [/^((?:(?!mode 4).)*)\buid 0 gid 0\b/gm, `$1uid ${uid} gid ${gid}`],
   // CAP_CHOWN
   [/: fchown (12 34|0 0) -> 0$/gm, ': fchown $1 -> -1 EPERM'],
   [/: uid 12 gid 34 /g, `: uid ${uid} gid ${gid} `],

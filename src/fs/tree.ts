@@ -108,6 +108,11 @@ export class Directory extends Inode {
     for (const { name, node } of this.dentries()) yield [name, node];
   }
 
+  /** Names of the machine's that are not to be seen. */
+  get hidden(): Iterable<string> {
+    return this.#whiteouts;
+  }
+
   get hidesAny(): boolean {
     return this.#whiteouts.size > 0;
   }

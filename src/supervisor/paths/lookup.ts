@@ -23,6 +23,7 @@ import { strndupUser } from '../../mm/uaccess.js';
 import { native } from '../../native.js';
 import type { Call } from '../call.js';
 import type { RemoteTask } from '../task.js';
+import { ShadowedNodes } from './shadowed.js';
 
 const PATH_MAX = 4096;
 
@@ -39,11 +40,13 @@ interface Base extends Start {
 
 export class PathLookup {
   readonly #kernel: KernelCore;
+  readonly #shadowed: ShadowedNodes;
   /** Some program has, or may have, another root than we do, or other mounts. */
   #rootsDiffer = false;
 
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
+    this.#shadowed = new ShadowedNodes(kernel.root);
   }
 
   /**
@@ -92,7 +95,8 @@ export class PathLookup {
     const full = path.startsWith('/') ? path : `${base?.at}/${path}`;
     // What the machine has, and what cannot be one of ours, it may as well find by itself.
     const direct = !base?.ours && !this.#rootsDiffer && !how;
-    if (direct && !this.#isOdd(full) && isThere(full, served)) return undefined;
+    const plain = direct && !this.#isOdd(full) && isThere(full, served);
+    if (plain && (served || !this.#shadowed.isAt(full))) return undefined;
     const mayEnter = (directory: Directory) => mayAccess(directory, MAY_EXEC, task);
     const caller = { tgid: () => task.pid, tid: task.tid, root, mayEnter };
     const found = namei(this.#kernel, caller, path, follow, base, how);
