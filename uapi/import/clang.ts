@@ -44,7 +44,9 @@ export function compile(
       [...args, '-'],
       { maxBuffer: 2 ** 30, encoding: 'utf8' },
       (error, stdout, stderr) => {
-        if (error && error.code === 'ENOENT') reject(new NoCompiler(command, debianPackage));
+        // EACCES: of the folders in PATH there is one that may not be looked into, and it is in none of the others.
+        const isMissing = error?.code === 'ENOENT' || error?.code === 'EACCES';
+        if (isMissing) reject(new NoCompiler(command, debianPackage));
         else if (error && typeof error.code !== 'number') reject(error);
         else resolve({ stdout, stderr, failed: error !== null });
       },
