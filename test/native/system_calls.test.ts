@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -10,7 +10,16 @@ import { describe, expect, test } from 'vitest';
 import { O_CLOEXEC } from '../../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat } from '../../src/native.js';
 import { until } from '../run.js';
-import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, SOCK_SEQPACKET } from './supervised.js';
+import {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+} from './supervised.js';
+
+const SOCK_NONBLOCK = 0o4000;
 
 const [EPERM, ENOENT, EBADF, EAGAIN, EACCES, EFAULT, EINVAL, ENAMETOOLONG] = [
   1, 2, 9, 11, 13, 14, 22, 36,
@@ -89,6 +98,42 @@ describe('descriptors', () => {
     expect(out[Stat.mtimeSec]).toBeGreaterThan(0);
     expect(native.readlink(`/proc/self/fd/${fd}`)).toBe(readlinkSync(`/proc/self/fd/${fd}`));
     native.close(fd);
+  });
+
+  test('the inodes of many descriptors at once', () => {
+    const fds = [memfd(1), memfd(2)];
+    const directory = native.open('/proc/self/fd', O_CLOEXEC, 0);
+    const names = Int32Array.of(fds[0] as number, -1, 987654, fds[1] as number);
+    const inodes = new Float64Array(8);
+    expect(native.inodesOfNumbers(directory, names, inodes)).toBe(2);
+    const [a, b] = fds.map((fd) => fstatSync(fd));
+    expect([...inodes]).toEqual([a?.dev, a?.ino, 0, 0, 0, 0, b?.dev, b?.ino]);
+    expect(native.inodesOfNumbers(-1, names, inodes)).toBe(0);
+    expect(native.inodesOfNumbers(directory, names, inodes.subarray(1))).toBe(-EINVAL);
+    for (const fd of [...fds, directory]) native.close(fd);
+  });
+
+  test('poll of the descriptors of a process: closed ones, repeated ones, more than are taken at once', () => {
+    const pair = check('socketpair', native.socketpair(SOCK_SEQPACKET));
+    const pidfd = native.pidfdOpen(process.pid, 0);
+    const before = readdirSync('/proc/self/fd').length;
+    const [POLLIN, POLLOUT, POLLNVAL] = [1, 4, 32];
+    const fds = [...Array.from({ length: 200 }, (_, i) => pair[i % 2] as number), 987654, -1];
+    const array = new DataView(new ArrayBuffer(8 * fds.length));
+    fds.forEach((fd, i) => {
+      array.setInt32(8 * i, fd, true);
+      array.setInt16(8 * i + 4, i % 4 < 2 ? POLLIN : POLLOUT, true);
+      array.setInt16(8 * i + 6, 0x7f, true);
+    });
+    expect(native.pollOf(pidfd, new Uint8Array(array.buffer))).toBe(101);
+    const revents = fds.map((_, i) => array.getInt16(8 * i + 6, true));
+    expect(revents.slice(0, 4)).toEqual([0, 0, POLLOUT, POLLOUT]);
+    expect(revents.slice(-6)).toEqual([0, 0, POLLOUT, POLLOUT, POLLNVAL, 0]);
+    expect(fds.map((_, i) => array.getInt32(8 * i, true))).toEqual(fds);
+    expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+    expect(native.pollOf(987654, new Uint8Array(array.buffer, 0, 8))).toBe(1); // POLLNVAL
+    expect(native.pollOf(pidfd, [] as never)).toBe(-EINVAL);
+    for (const fd of [...pair, pidfd]) native.close(fd);
   });
 
   test('read, write, lseek, poll, ioctl, getdents64', () => {
@@ -269,6 +314,23 @@ describe('sockets', () => {
     for (const each of [a, ...fds.slice(1), fd]) native.close(each);
     expect(native.recvmsg(b, bytes, fds, 0)).toBe(0);
     native.close(b);
+  });
+
+  test('what a socket is set to: a send buffer that is full sooner', () => {
+    const pair = check('socketpair', native.socketpair(SOCK_STREAM | SOCK_NONBLOCK));
+    const [SOL_SOCKET, SO_SNDBUF] = [1, 7];
+    const [chunk, small] = [new Uint8Array(2048), new Uint8Array(Int32Array.of(1).buffer)];
+    const fill = () => {
+      let bytes = 0;
+      for (let sent = 1; sent > 0; bytes += Math.max(sent, 0)) sent = native.write(pair[0], chunk);
+      return bytes;
+    };
+    expect(native.setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, small)).toBe(0);
+    expect(fill()).toBeLessThan(16384);
+    expect(native.setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, small.subarray(0, 2))).toBe(-EINVAL);
+    expect(native.setsockopt(-1, SOL_SOCKET, SO_SNDBUF, small)).toBe(-EBADF);
+    expect(native.setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, [] as never)).toBe(-EINVAL);
+    for (const fd of pair) native.close(fd);
   });
 
   test('pidfd_getfd takes a descriptor of another process', async () => {

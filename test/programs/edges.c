@@ -52,15 +52,15 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 2; i++) T("read", read(fds[0], event, sizeof event));
     ready_for(EPOLLOUT), told("the last");
     ready_for(EPOLLIN);
-    int failed = 0;
+    int failed = 0, made[50];
     for (int i = 0; i < 2000; i++) {
         struct epoll_event e = {.events = EPOLLIN};
-        int fd = fcntl(fds[0], F_DUPFD, 100 + i % 50);
+        int fd = made[i % 50] = fcntl(fds[0], F_DUPFD, 100 + i % 50);
         failed |= epoll_ctl(eps[0], EPOLL_CTL_ADD, fd, &e) | epoll_ctl(eps[1], EPOLL_CTL_ADD, fd, &e);
         failed |= epoll_ctl(eps[0], EPOLL_CTL_MOD, fd, &e) | epoll_ctl(eps[0], EPOLL_CTL_DEL, fd, &e);
         /* still in the other */
         failed |= epoll_wait(eps[1], &e, 1, 0) != 1 || epoll_ctl(eps[1], EPOLL_CTL_DEL, fd, &e);
-        if (i % 50 == 49) for (int k = 0; k < 50; k++) close(100 + k);
+        if (i % 50 == 49) for (int k = 0; k < 50; k++) close(made[k]);
     }
     SAY("made and taken out: %d", failed);
     struct epoll_event e = {0};

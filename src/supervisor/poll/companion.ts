@@ -1,11 +1,10 @@
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI } from '../../../ioctl/index.js';
+import { POLLIN, POLLOUT, POLLPRI } from '../../../ioctl/index.js';
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../../abi/constants.js';
 import { orThrow } from '../../errno.js';
 import type { EpollCompanion, File } from '../../fs/file.js';
-import { pollMaskOf } from '../../fs/readiness.js';
 import { WaitQueue, type Wakeable } from '../../fs/wait_queue.js';
 import { native } from '../../native.js';
-import { ErrorSignal, HangUpSignal, PrioritySignal, type Signal } from './signals.js';
+import { FileSignals } from './signals.js';
 
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
@@ -18,12 +17,6 @@ const byte = new Uint8Array(1);
 const EPOLLWAKEUP = 0x20000000;
 const EPOLLONESHOT = 0x40000000;
 const EPOLLET = 0x80000000;
-
-const SIGNALS: readonly [event: number, make: () => Signal][] = [
-  [POLLPRI, () => new PrioritySignal()],
-  [POLLERR, () => new ErrorSignal()],
-  [POLLHUP, () => new HangUpSignal()],
-];
 
 /** What becomes of an entry when one of its events has been told. */
 const FLAGS = EPOLLONESHOT | EPOLLET | EPOLLWAKEUP;
@@ -41,7 +34,9 @@ export class Companion implements EpollCompanion {
   readonly #fd: number;
   readonly #other: number;
   readonly #file: File;
-  readonly #signals = new Map<number, Signal>();
+  readonly #signals: FileSignals;
+  /** What entries for POLLPRI, POLLERR and POLLHUP are made of. */
+  readonly #told: ReadonlyMap<number, number>;
   #state = POLLOUT;
   /** Whether an entry waits for POLLOUT and not for POLLIN. */
   #outputAlone = false;
@@ -49,17 +44,15 @@ export class Companion implements EpollCompanion {
   #sources: Wakeable[] = [];
 
   constructor(file: File) {
-    const pair = native.socketpair(SOCK_STREAM | SOCK_NONBLOCK);
-    if (typeof pair === 'number') orThrow(pair);
-    [this.#fd, this.#other] = pair as [number, number];
     this.#file = file;
-    const mask = pollMaskOf(file);
-    try {
-      for (const [event, make] of SIGNALS) if (mask & event) this.#signals.set(event, make());
-    } catch (error) {
-      this.close();
-      throw error;
+    this.#signals = FileSignals.of(file);
+    const pair = native.socketpair(SOCK_STREAM | SOCK_NONBLOCK);
+    if (typeof pair === 'number') {
+      this.#signals.release();
+      orThrow(pair);
     }
+    [this.#fd, this.#other] = pair as [number, number];
+    this.#told = this.#signals.descriptors();
     this.refresh();
   }
 
@@ -69,7 +62,7 @@ export class Companion implements EpollCompanion {
     this.#outputAlone ||= (wanted & (POLLIN | POLLOUT)) === POLLOUT;
     let result = native.epollCtlEvent(epfd, op, this.#fd, event);
     if (result < 0) return result;
-    for (const [told, { fd }] of this.#signals) {
+    for (const [told, fd] of this.#told) {
       entry.setUint32(0, (wanted & (FLAGS | (told & POLLPRI))) >>> 0, true);
       result = native.epollCtlEvent(epfd, op, fd, event);
       if (result >= 0 || op !== EPOLL_CTL_ADD) continue;
@@ -88,9 +81,9 @@ export class Companion implements EpollCompanion {
     const ready = this.#file.f_op.poll?.(this.#file, 0) ?? 0;
     const changed = ready ^ this.#state;
     this.#state = ready;
-    for (const [event, signal] of this.#signals) {
-      if (changed & event || (woken && ready & event)) signal.show((ready & event) !== 0);
-    }
+    // It is enough that one of them says so.
+    const [first] = this.#file.companions.values();
+    if (first === this) this.#signals.show(ready, woken);
     if (changed & POLLIN) {
       if (ready & POLLIN) native.write(this.#other, byte);
       else native.read(this.#fd, scratch);
@@ -129,6 +122,7 @@ export class Companion implements EpollCompanion {
     this.#listen([]);
     native.close(this.#fd);
     native.close(this.#other);
-    for (const signal of this.#signals.values()) signal.close();
+    for (const fd of this.#told.values()) native.close(fd);
+    this.#signals.release();
   }
 }

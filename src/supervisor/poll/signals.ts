@@ -2,8 +2,18 @@
  * Descriptors of ours that tell epoll(7) of one event and nothing else: an entry that is made for that alone does not
  * ask for what else the machine would say of them, except for POLLERR and POLLHUP, which it tells unasked.
  */
-import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
+import {
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+  POLLPRI,
+} from '../../../ioctl/index.js';
 import { orThrow } from '../../errno.js';
+import type { File } from '../../fs/file.js';
+import { pollMaskOf } from '../../fs/readiness.js';
 import { native } from '../../native.js';
 
 const SOCK_STREAM = 1;
@@ -110,5 +120,65 @@ export class HangUpSignal extends BrokenPipe {
     const [reading, writing] = pipe();
     super(writing, O_WRONLY);
     this.fd = reading;
+  }
+}
+
+const SIGNALS: readonly [event: number, make: () => Signal][] = [
+  [POLLPRI, () => new PrioritySignal()],
+  [POLLERR, () => new ErrorSignal()],
+  [POLLHUP, () => new HangUpSignal()],
+];
+
+const signalsOf = new WeakMap<File, FileSignals>();
+
+/** What tells of those of these events that a file may say: made once for all entries of the file. */
+export class FileSignals {
+  readonly #file: File;
+  readonly #signals = new Map<number, Signal>();
+  #users = 0;
+  #state = 0;
+
+  /** Each who asks for it {@link release}s it. EMFILE, ENFILE. */
+  static of(file: File): FileSignals {
+    const signals = signalsOf.get(file) ?? new FileSignals(file);
+    signalsOf.set(file, signals);
+    signals.#users++;
+    return signals;
+  }
+
+  private constructor(file: File) {
+    this.#file = file;
+    const mask = pollMaskOf(file);
+    try {
+      for (const [event, make] of SIGNALS) if (mask & event) this.#signals.set(event, make());
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+    this.show(file.f_op.poll?.(file, 0) ?? 0, false);
+  }
+
+  /** Descriptors of their own for who makes entries: an epoll instance knows these by the number, too. */
+  descriptors(): Map<number, number> {
+    const fds = [...this.#signals].map(([event, { fd }]) => [event, native.dup(fd)] as const);
+    return new Map(fds);
+  }
+
+  /** Says what the file is ready for; `woken`: that is news, even if it was so before. */
+  show(ready: number, woken: boolean): void {
+    const changed = ready ^ this.#state;
+    this.#state = ready;
+    for (const [event, signal] of this.#signals) {
+      if (changed & event || (woken && ready & event)) signal.show((ready & event) !== 0);
+    }
+  }
+
+  release(): void {
+    if (--this.#users === 0) this.#close();
+  }
+
+  #close(): void {
+    signalsOf.delete(this.#file);
+    for (const signal of this.#signals.values()) signal.close();
   }
 }
