@@ -10,8 +10,8 @@ import type { MappableMemory, Shmem } from './shmem.js';
  * exports. Programs' descriptors are of that memory itself, so that the machine maps and reads it by itself; which of
  * its open file descriptions are this file's, is told from all others.
  *
- * One that a program without a supervisor has made by opening /proc/PID/fd/N, which Linux refuses for a dma-buf, is
- * none of them: the file may end while that program has it.
+ * One that was made by opening /proc/PID/fd/N is none of them, so that the file may end while a program has that: with
+ * O_PATH, or without a supervisor, which refuses it as Linux does.
  */
 export class ExportedMemory implements Backing, MappableMemory {
   readonly access = O_RDWR;

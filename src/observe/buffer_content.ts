@@ -1,6 +1,5 @@
 /** The bytes of a buffer as programs have them, also where the kernel itself has no descriptor of it. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { PROT_READ } from '../../ioctl/index.js';
 
 import { inodeOf, type MappableMemory } from '../backing/shmem.js';
 import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
@@ -29,17 +28,12 @@ export function piecesOf(dmabuf: DmaBuf): readonly Piece[] | undefined {
   const before = known.get(dmabuf);
   if (before) return before;
   let at = 0;
-  try {
-    const vma = { offset: 0, length: dmabuf.size, prot: PROT_READ, shared: true };
-    const pieces = dmabuf.ops.mmap?.(dmabuf, vma).map(({ memory, offset, length }): Piece => {
-      at += length;
-      return { memory, inode: inodeOf(memory), offset, length, at: at - length };
-    });
-    if (pieces) known.set(dmabuf, pieces);
-    return pieces;
-  } catch {
-    return undefined;
-  }
+  const pieces = dmabuf.pieces?.map(({ memory, offset, length }): Piece => {
+    at += length;
+    return { memory, inode: inodeOf(memory), offset, length, at: at - length };
+  });
+  if (pieces) known.set(dmabuf, pieces);
+  return pieces;
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import { constants } from 'node:fs';
-import { O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT } from '../../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT, PROT_READ } from '../../../ioctl/index.js';
 import { ExportedMemory } from '../../backing/exported.js';
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
@@ -223,9 +223,19 @@ export class DmaBuf {
     });
   }
 
-  /** What its bytes are in: memory of its own, or what programs have given. */
+  /** What a mapping of all of it is made of; undefined for one that programs cannot map. */
+  get pieces(): readonly MemoryPiece[] | undefined {
+    try {
+      return this.ops.mmap?.(this, { offset: 0, length: this.size, prot: PROT_READ, shared: true });
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What its bytes are in: memory of its own, or what else a mapping is made of. */
   get contents(): readonly MappableMemory[] {
-    return this.#pins.length > 0 ? this.#pins.map(({ memory }) => memory) : [this.memory];
+    const pieces = this.pieces ?? [{ memory: this.memory }];
+    return [...new Set(pieces.map(({ memory }) => memory))];
   }
 
   /** @internal */

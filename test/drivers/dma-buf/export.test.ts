@@ -3,9 +3,23 @@ import { spawnSync } from 'node:child_process';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { DMA_BUF_SET_NAME } from '../../../ioctl/index.js';
 import {
+  Device,
+  DMA_BIDIRECTIONAL,
+  dmaBufAttach,
+  dmaBufBeginCpuAccess,
+  dmaBufDetach,
+  dmaBufEndCpuAccess,
   dmaBufExport,
   dmaBufFd,
   dmaBufList,
+  dmaBufMapAttachmentUnlocked,
+  dmaBufPut,
+  dmaBufUnmapAttachmentUnlocked,
+  dmaBufVmapUnlocked,
+  dmaBufVunmapUnlocked,
+  dmaMapSgtable,
+  dmaSyncSgtableForDevice,
+  dmaUnmapSgtable,
   errno,
   type Kernel,
   MAP_SHARED,
@@ -14,6 +28,7 @@ import {
   O_RDWR,
   PROT_READ,
   PROT_WRITE,
+  sgAllocTableFromPages,
 } from '../../../src/index.js';
 import { type BufferObject, exporter, GEM, offsetOf } from '../../exporter.js';
 import { needsCompiler } from '../../programs.js';
@@ -297,6 +312,58 @@ describe('a buffer that is a window of a larger memory', () => {
     await steps.end();
     await until('none is left', () => liveBuffers(kernel) === 0);
   });
+});
+
+test('a window of a larger memory is brought in step with a device that does not see the caches', () => {
+  const kernel = testKernel({ coherency: 'strict' });
+  const { memory, memMap } = kernel;
+  const pool = makeShmem(kernel, 'pool', 4 * PAGE);
+  const frame = memory.allocPages(0) as number;
+  memMap.set(frame, 1, pool, 2 * PAGE);
+  const device = new Device(kernel, {
+    ...{ name: 'gpu', dma_mask: 2 ** 48 - 1, dma_coherent: false },
+  });
+  const dmabuf = dmaBufExport(kernel, {
+    ...{ exp_name: 'pool', size: PAGE, flags: O_RDWR },
+    ops: {
+      mapDmaBuf({ dev }, direction) {
+        const table = sgAllocTableFromPages([frame], 0, PAGE);
+        dmaMapSgtable(dev, table, direction);
+        return table;
+      },
+      unmapDmaBuf: ({ dev }, table, direction) => dmaUnmapSgtable(dev, table, direction),
+      endCpuAccess({ attachments }, direction) {
+        for (const { dev, mapped } of attachments) {
+          for (const { table } of mapped) dmaSyncSgtableForDevice(dev, table, direction);
+        }
+      },
+      mmap: (_, { offset, length }) => [{ memory: pool, offset: 2 * PAGE + offset, length }],
+      vmap: () => pool.bytes().subarray(2 * PAGE, 3 * PAGE),
+      release() {},
+    },
+  });
+  const attachment = dmaBufAttach(dmabuf, device);
+  const table = dmaBufMapAttachmentUnlocked(attachment, DMA_BIDIRECTIONAL);
+  const read = () => {
+    const byte = new Uint8Array(1);
+    device.read(table.dma_address[0] as number, byte);
+    return byte[0];
+  };
+  dmaBufBeginCpuAccess(dmabuf, DMA_BIDIRECTIONAL);
+  const map = dmaBufVmapUnlocked(dmabuf);
+  map[0] = 77;
+  dmaBufVunmapUnlocked(dmabuf, map);
+  dmaBufEndCpuAccess(dmabuf, DMA_BIDIRECTIONAL);
+  expect(read()).toBe(77);
+  expect(kernel.staleAccesses).toEqual([]);
+  dmaBufUnmapAttachmentUnlocked(attachment, table, DMA_BIDIRECTIONAL);
+  dmaBufDetach(dmabuf, attachment);
+  dmaBufPut(dmabuf);
+  device.close();
+  memMap.clear(frame, 1);
+  memory.freePages(frame, 0);
+  pool.close();
+  expect([liveBuffers(kernel), memory.used]).toEqual([0, 0]);
 });
 
 test('memory of another size than the buffer’s is EINVAL', () => {
