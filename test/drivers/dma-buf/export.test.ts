@@ -5,6 +5,7 @@ import { DMA_BUF_SET_NAME } from '../../../ioctl/index.js';
 import {
   Device,
   DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
   dmaBufAttach,
   dmaBufBeginCpuAccess,
   dmaBufDetach,
@@ -18,6 +19,7 @@ import {
   dmaBufVmapUnlocked,
   dmaBufVunmapUnlocked,
   dmaMapSgtable,
+  dmaSyncSgtableForCpu,
   dmaSyncSgtableForDevice,
   dmaUnmapSgtable,
   errno,
@@ -332,6 +334,11 @@ test('a window of a larger memory is brought in step with a device that does not
         return table;
       },
       unmapDmaBuf: ({ dev }, table, direction) => dmaUnmapSgtable(dev, table, direction),
+      beginCpuAccess({ attachments }, direction) {
+        for (const { dev, mapped } of attachments) {
+          for (const { table } of mapped) dmaSyncSgtableForCpu(dev, table, direction);
+        }
+      },
       endCpuAccess({ attachments }, direction) {
         for (const { dev, mapped } of attachments) {
           for (const { table } of mapped) dmaSyncSgtableForDevice(dev, table, direction);
@@ -352,6 +359,10 @@ test('a window of a larger memory is brought in step with a device that does not
   dmaBufBeginCpuAccess(dmabuf, DMA_BIDIRECTIONAL);
   const map = dmaBufVmapUnlocked(dmabuf);
   map[0] = 77;
+  // Somebody else begins to read: what is being written is not thrown away by that.
+  dmaBufBeginCpuAccess(dmabuf, DMA_FROM_DEVICE);
+  dmaBufEndCpuAccess(dmabuf, DMA_FROM_DEVICE);
+  expect(map[0]).toBe(77);
   dmaBufVunmapUnlocked(dmabuf, map);
   dmaBufEndCpuAccess(dmabuf, DMA_BIDIRECTIONAL);
   expect(read()).toBe(77);
