@@ -1,6 +1,8 @@
 /** The kernel core: what drivers see of a kernel. `Kernel`, which stands on top of it, adds the ways in. */
+
 import { Pins } from './backing/pin.js';
 import { ReleaseWatch } from './backing/release.js';
+import type { BaseDevice } from './base/core.js';
 import { type CharDevice, CharDevices } from './fs/char_dev.js';
 import { MachineDirectories } from './fs/directories.js';
 import { FileTable } from './fs/file.js';
@@ -129,9 +131,12 @@ export class KernelCore {
     this.#initializing = false;
   }
 
-  /** cdev_add() and device_create(): a character device with its node below /dev. */
-  addCharDevice(device: CharDevice): void {
-    this.charDevices.add(device, this.#initializing && !this.#isWanted(device));
+  /**
+   * cdev_add() and device_create(): a character device with its node below /dev, its entries in /sys and its event; what
+   * it is in the driver model, unless it is not to be there. EBUSY if another one has its number.
+   */
+  addCharDevice(device: CharDevice): BaseDevice | undefined {
+    return this.charDevices.add(device, this.#initializing && !this.#isWanted(device));
   }
 
   /** @internal Has something done when this kernel ends. */

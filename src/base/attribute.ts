@@ -1,35 +1,79 @@
-/** Files of sysfs: struct device_attribute. */
+/** Files of sysfs: struct attribute, struct bin_attribute. */
 import { O_ACCMODE, O_WRONLY } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
-import { type Directory, FileNode, GeneratedFile, S_IFREG } from '../fs/tree.js';
+import { type Directory, FileNode, S_IFREG } from '../fs/tree.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import { gather, scatter } from '../mm/segments.js';
 
 /**
- * A file in sysfs: one text. What is thrown is what write(2) and read(2) fail with; open(2), where it is only read.
+ * A file of text. What is thrown is what write(2) and read(2) fail with; open(2), of who only reads. `K` is what it
+ * is of: a device, a class, a driver.
  */
-export interface Attribute {
+export interface TextAttribute<K = unknown> {
   /** What it says, with its newline. Missing: it cannot be read. */
-  readonly show?: (() => string) | undefined;
+  readonly show?: ((of: K) => string) | undefined;
   /** What was written, as it came. Missing: it cannot be written. */
-  readonly store?: ((text: string) => void) | undefined;
+  readonly store?: ((text: string, of: K) => void) | undefined;
+  /** Permission bits; by default what `show` and `store` make possible: 0444, 0200 or 0644. */
+  readonly mode?: number | undefined;
 }
 
-/** Puts an attribute into a directory; its name may be a path, `power/wakeup`. */
-export function addAttribute(directory: Directory, name: string, ops: Attribute): void {
-  const { show, store } = ops;
+/** struct bin_attribute: a file of bytes, which are read and written as they are. */
+export interface BinAttribute<K = unknown> {
+  /** What stat(2) says of its size, and where it ends; 0 by default: it ends where `read` gives nothing. */
+  readonly size?: number | undefined;
+  /** At most `count` bytes from `offset` on. Missing: it cannot be read. */
+  readonly read?: ((offset: number, count: number, of: K) => Uint8Array) | undefined;
+  /** What was written at `offset`, a page at most. Missing: it cannot be written. */
+  readonly write?: ((bytes: Uint8Array, offset: number, of: K) => void) | undefined;
+  /** Permission bits, as in {@link TextAttribute}. */
+  readonly mode?: number | undefined;
+}
+
+export type Attribute<K = unknown> = TextAttribute<K> | BinAttribute<K>;
+
+/** By their names; `power/wakeup` is one in a directory. */
+export type Attributes<K = unknown> = Readonly<Record<string, Attribute<K>>>;
+
+/** struct attribute_group */
+export interface AttributeGroup<K = unknown> {
+  /** The directory that they are in; without it, that of the object. */
+  readonly name?: string | undefined;
+  readonly attrs: Attributes<K>;
+  /** Whether the object has this one of them; all, if it is missing. */
+  readonly is_visible?: ((of: K, name: string) => boolean) | undefined;
+}
+
+/** The files of groups, by their paths. */
+export function attributesOf<K>(groups: readonly AttributeGroup<K>[], of: K): Attributes<K> {
+  return Object.fromEntries(
+    groups.flatMap(({ name, attrs, is_visible }) =>
+      Object.entries(attrs)
+        .filter(([each]) => is_visible?.(of, each) ?? true)
+        .map(([each, ops]) => [name === undefined ? each : `${name}/${each}`, ops]),
+    ),
+  );
+}
+
+/** Puts an attribute of an object into its directory. */
+export function addAttribute<K>(
+  directory: Directory,
+  name: string,
+  attribute: Attribute<K>,
+  of: K,
+): void {
+  const file = fileOf(attribute, of);
   const parts = name.split('/');
   const base = parts.pop() as string;
-  const node =
-    show && !store
-      ? new GeneratedFile(show, PAGE_SIZE)
-      : new FileNode({
-          mode: S_IFREG | (show ? 0o644 : 0o200),
-          size: PAGE_SIZE,
-          f_op: writableOperations(ops),
-        });
+  const mode = attribute.mode ?? (file.content ? (file.store ? 0o644 : 0o444) : 0o200);
+  const node = new FileNode({
+    mode: S_IFREG | mode,
+    size: file.size,
+    f_op: operations(file, mode),
+    content: file.content,
+  });
   directory.mkdir(parts.join('/')).add(base, node);
 }
 
@@ -42,41 +86,83 @@ export function removeAttribute(directory: Directory, name: string): void {
   if (!parent) removeAttribute(directory, parts.join('/'));
 }
 
-/** What is open: the text as it was when it was last read from its start, and how far it is read. */
+/** An attribute, whatever its kind. */
+interface AttributeFile {
+  readonly size: number;
+  readonly content: (() => Uint8Array) | undefined;
+  readonly store: ((bytes: Uint8Array, offset: number) => void) | undefined;
+}
+
+function fileOf<K>(attribute: Attribute<K>, of: K): AttributeFile {
+  if ('read' in attribute || 'write' in attribute || 'size' in attribute) {
+    const { size = 0, read, write } = attribute;
+    return {
+      size,
+      content:
+        read && (() => readAll((offset, count) => read.call(attribute, offset, count, of), size)),
+      store: write && ((bytes, offset) => write.call(attribute, bytes, offset, of)),
+    };
+  }
+  const { show, store } = attribute as TextAttribute<K>;
+  return {
+    size: PAGE_SIZE,
+    content: show && (() => Buffer.from(show.call(attribute, of))),
+    store: store && ((bytes) => store.call(attribute, Buffer.from(bytes).toString(), of)),
+  };
+}
+
+function readAll(read: (offset: number, count: number) => Uint8Array, size: number): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  while (size === 0 || length < size) {
+    const count = size === 0 ? PAGE_SIZE : Math.min(PAGE_SIZE, size - length);
+    const piece = read(length, count).subarray(0, count);
+    if (piece.length === 0) break;
+    pieces.push(piece);
+    length += piece.length;
+  }
+  return Buffer.concat(pieces);
+}
+
+/** What is open: the content as it was when it was last read from its start, and how far it is read. */
 interface Opened {
-  text: Uint8Array | undefined;
+  content: Uint8Array | undefined;
   position: number;
 }
 
 const openedOf = (file: File) => file.private_data as Opened;
 
-/** Of a file that can be written, and perhaps read. */
-function writableOperations({ show, store }: Attribute): CharDeviceOperations {
+/** For who opens it to write, and perhaps to read. */
+function operations({ size, content, store }: AttributeFile, mode: number): CharDeviceOperations {
   return {
     open(file) {
-      if (!show && (file.f_flags & O_ACCMODE) !== O_WRONLY) throw errno('EACCES');
-      file.private_data = { text: undefined, position: 0 } satisfies Opened;
+      const access = file.f_flags & O_ACCMODE;
+      if (!content && access !== O_WRONLY) throw errno('EACCES');
+      if (access !== 0 && (!store || (mode & 0o222) === 0)) throw errno('EACCES');
+      file.private_data = { content: undefined, position: 0 } satisfies Opened;
     },
-    ...(show && {
+    ...(content && {
       read(file, segments, task) {
         const opened = openedOf(file);
         // From the start it is looked at anew, as those do who seek and read again.
-        if (opened.position === 0 || !opened.text) opened.text = Buffer.from(show());
-        const read = scatter(task.mm, segments, opened.text.subarray(opened.position));
+        if (opened.position === 0 || !opened.content) opened.content = content();
+        const read = scatter(task.mm, segments, opened.content.subarray(opened.position));
         opened.position += read;
         return read;
       },
     }),
     ...(store && {
-      write(_file, segments, task) {
+      write(file, segments, task) {
+        const opened = openedOf(file);
         const bytes = gather(task.mm, segments, PAGE_SIZE);
-        store(Buffer.from(bytes).toString());
+        if (bytes.length > 0) store(bytes, opened.position);
+        opened.position += bytes.length;
         return bytes.length;
       },
     }),
     llseek(file, offset, whence) {
       const opened = openedOf(file);
-      const from = [0, opened.position][whence];
+      const from = [0, opened.position, size][whence];
       if (from === undefined || from + offset < 0) throw errno('EINVAL');
       opened.position = from + offset;
       return opened.position;

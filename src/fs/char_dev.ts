@@ -1,15 +1,27 @@
-import { type Attribute, addAttribute, removeAttribute } from '../base/attribute.js';
+/** Character devices: their numbers, and who serves them. Linux: fs/char_dev.c. */
+import { type AttributeGroup, type Attributes, attributesOf } from '../base/attribute.js';
+import { classGet } from '../base/class.js';
+import {
+  BaseDevice,
+  type DeviceType,
+  type DevT,
+  deviceAdd,
+  deviceUnregister,
+  replaceAttributes,
+  splitPath,
+} from '../base/core.js';
 import type { KernelCore } from '../core.js';
-import { PAGE_SIZE } from '../mm/page.js';
+import { errno } from '../errno.js';
 import type { Task } from '../task.js';
 import type { Backing, File, FileOperations } from './file.js';
-import { FileNode, GeneratedFile, S_IFCHR, Symlink } from './tree.js';
+import { Ida } from './ida.js';
+import { FileNode } from './tree.js';
 
 /** A character device as a driver registers it. */
 export interface CharDevice {
-  /** Its path below /dev, such as `dma_heap/system`. */
+  /** Its path below /dev, such as `dma_heap/system`. Its name in sysfs is the last part of it. */
   readonly name: string;
-  /** Its class, below /sys/class. */
+  /** Its class, below /sys/class; made if there is none of the name. */
   readonly className: string;
   readonly major: number;
   readonly minor: number;
@@ -21,7 +33,12 @@ export interface CharDevice {
   /** Free for the driver: what `open` finds as its device. */
   readonly private_data?: unknown;
   /** Its files in /sys, besides those that every device has. */
-  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly attributes?: Attributes<BaseDevice>;
+  readonly groups?: readonly AttributeGroup<BaseDevice>[];
+  /** The device that it belongs to; without one it is below /sys/devices/virtual. */
+  readonly parent?: BaseDevice | undefined;
+  /** DEVTYPE, and what its kind has in common. */
+  readonly type?: DeviceType | undefined;
 }
 
 export interface CharDeviceOperations extends FileOperations {
@@ -31,104 +48,172 @@ export interface CharDeviceOperations extends FileOperations {
   backing?(): Backing;
 }
 
-/** Linux hands out dynamic majors from 254 downwards. */
-const FIRST_DYNAMIC_MAJOR = 254;
+/** Linux hands out dynamic majors from 254 down to 234, then from 511 down to 384. */
+const DYNAMIC_MAJORS = [
+  { from: 254, to: 234 },
+  { from: 511, to: 384 },
+];
 export const MISC_MAJOR = 10;
 /** Where the dynamic minor numbers of Linux 6.x begin to be given out, downwards. */
 const FIRST_DYNAMIC_MISC_MINOR = 127;
+const MINORMASK = 2 ** 20 - 1;
+const DEFAULT_MODE = 0o600;
 
-/** The devices of a kernel, and their nodes in /dev. */
+/** A range of numbers that somebody has for its devices: struct char_device_struct. */
+interface Region extends DevT {
+  readonly count: number;
+  readonly name: string;
+}
+
+/** The devices of a kernel, and their numbers. */
 export class CharDevices {
   readonly #kernel: KernelCore;
   readonly #byName = new Map<string, CharDevice>();
-  readonly #hidden = new Set<CharDevice>();
+  /** By major and minor number: struct cdev. */
+  readonly #byNumber = new Map<string, CharDevice>();
+  readonly #devices = new Map<CharDevice, BaseDevice>();
   readonly #majors = new Map<string, number>();
-  readonly #minors = new Map<number, number>();
+  readonly #minors = new Map<number, Ida>();
+  readonly #regions = new Set<Region>();
 
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 
-  /** alloc_chrdev_region(): the major number of a class of devices, the same for all of its devices. */
+  /**
+   * alloc_chrdev_region(): a major number that nobody has, with `count` minor numbers from `baseminor` on. EBUSY when
+   * there is none any more.
+   */
+  allocRegion(name: string, baseminor = 0, count = 1): DevT {
+    for (const { from, to } of DYNAMIC_MAJORS) {
+      for (let major = from; major >= to; major--) {
+        if (this.#isMajorUsed(major)) continue;
+        this.#regions.add({ major, minor: baseminor, count, name });
+        return { major, minor: baseminor };
+      }
+    }
+    throw errno('EBUSY');
+  }
+
+  /** register_chrdev_region(): `count` numbers from this one on. EBUSY if somebody has one of them. */
+  registerRegion({ major, minor }: DevT, count: number, name: string): void {
+    for (const each of this.#regions) {
+      const apart = minor + count <= each.minor || each.minor + each.count <= minor;
+      if (each.major === major && !apart) throw errno('EBUSY');
+    }
+    this.#regions.add({ major, minor, count, name });
+  }
+
+  /** unregister_chrdev_region() */
+  unregisterRegion({ major, minor }: DevT, count: number): void {
+    for (const each of this.#regions) {
+      if (each.major === major && each.minor === minor && each.count === count) {
+        this.#regions.delete(each);
+      }
+    }
+  }
+
+  #isMajorUsed(major: number): boolean {
+    for (const each of this.#regions) if (each.major === major) return true;
+    return this.#minors.has(major);
+  }
+
+  /** The major number of a class of devices, the same for all of its devices: a region of all minor numbers. */
   dynamicMajor(className: string): number {
     let major = this.#majors.get(className);
     if (major === undefined) {
-      major = FIRST_DYNAMIC_MAJOR - this.#majors.size;
+      major = this.allocRegion(className, 0, MINORMASK + 1).major;
       this.#majors.set(className, major);
     }
     return major;
   }
 
-  /** The next free minor number below a major. */
+  /** The lowest free minor number of a major from `first` on. {@link freeMinor}, or the device's end, gives it back. */
   nextMinor(major: number, first = 0): number {
-    const minor = this.#minors.get(major) ?? first;
-    this.#minors.set(major, minor + 1);
-    return minor;
+    return this.#minorsOf(major).alloc(first, MINORMASK);
+  }
+
+  /** Gives a minor number back that no device has come to use. */
+  freeMinor(major: number, minor: number): void {
+    if (this.#byNumber.has(key({ major, minor }))) return;
+    this.#minors.get(major)?.free(minor);
+  }
+
+  #minorsOf(major: number): Ida {
+    let minors = this.#minors.get(major);
+    if (!minors) {
+      minors = new Ida();
+      this.#minors.set(major, minors);
+    }
+    return minors;
   }
 
   /** The minor number of the next misc device that has none of its own. */
   miscMinor(): number {
-    return FIRST_DYNAMIC_MISC_MINOR - this.nextMinor(MISC_MAJOR);
+    const minors = this.#minorsOf(MISC_MAJOR);
+    return minors.allocDown(FIRST_DYNAMIC_MISC_MINOR) ?? minors.alloc(256, MINORMASK);
   }
 
-  /** Makes the device, and, unless it is to be hidden, its node and its entries in /sys. */
-  add(device: CharDevice, hidden = false): void {
-    const known = this.#byName.get(device.name);
-    if (known && !this.#hidden.has(known)) throw new Error(`/dev/${device.name} exists already`);
-    this.#byName.set(device.name, device);
-    if (hidden) {
-      this.#hidden.add(device);
-      return;
-    }
-    const { root } = this.#kernel;
-    const [directory, base] = splitPath(device.name);
-    const { className, major, minor, name, f_op, private_data } = device;
-    const [mode, rdev] = [S_IFCHR | device.mode, { major, minor }];
-    const node = new FileNode({ mode, f_op, private_data, rdev });
-    root.mkdir(`dev/${directory}`).add(base, node);
+  /** The device of a number, if it has a node. */
+  find(devt: DevT): CharDevice | undefined {
+    return this.#byNumber.get(key(devt));
+  }
 
-    const sysfs = `devices/virtual/${className}/${base}`;
-    const attributes = root.mkdir(`sys/${sysfs}`);
-    const uevent = `MAJOR=${major}\nMINOR=${minor}\nDEVNAME=${name}\n`;
-    attributes.add('dev', new GeneratedFile(() => `${major}:${minor}\n`, PAGE_SIZE));
-    attributes.add('subsystem', new Symlink(`../../../../class/${className}`));
-    attributes.add('uevent', new GeneratedFile(() => uevent, PAGE_SIZE, 0o644));
-    for (const [key, ops] of Object.entries(device.attributes ?? {})) {
-      addAttribute(attributes, key, ops);
+  /**
+   * cdev_add() and device_add(): makes the device, and, unless it is to be hidden, its node and its entries in /sys.
+   * EBUSY if another one has its number; EEXIST if its class has one of its name.
+   */
+  add(device: CharDevice, hidden = false): BaseDevice | undefined {
+    const { name } = device;
+    const known = this.#byName.get(name);
+    if (known && this.#devices.has(known)) throw new Error(`/dev/${name} exists already`);
+    if (!hidden && this.#byNumber.has(key(device))) throw errno('EBUSY');
+    if (known) this.freeMinor(known.major, known.minor);
+    this.#minorsOf(device.major).take(device.minor);
+    this.#byName.set(name, device);
+    if (hidden) return undefined;
+    this.#byNumber.set(key(device), device);
+    const dev = deviceFor(this.#kernel, device);
+    try {
+      deviceAdd(dev);
+    } catch (error) {
+      this.#forget(device);
+      throw error;
     }
-    root.mkdir(`sys/class/${className}`).add(base, new Symlink(`../../${sysfs}`));
-    root.mkdir('sys/dev/char').add(`${major}:${minor}`, new Symlink(`../../${sysfs}`));
+    this.#devices.set(device, dev);
+    return dev;
   }
 
   /** Has whoever opens the node from now on get other operations; the files in /sys become others. */
   replace(name: string, { f_op, attributes = {} }: Pick<CharDevice, 'f_op' | 'attributes'>): void {
     const device = this.#byName.get(name);
-    if (!device) return;
-    this.#byName.set(name, { ...device, f_op, attributes });
+    const dev = device && this.#devices.get(device);
+    if (!dev) return;
+    this.#devices.delete(device);
+    const next = { ...device, f_op, attributes };
+    this.#byName.set(name, next);
+    this.#byNumber.set(key(next), next);
+    this.#devices.set(next, dev);
     const [directory, base] = splitPath(name);
-    const { root } = this.#kernel;
-    const node = root.mkdir(`dev/${directory}`).get(base);
+    const node = this.#kernel.root.mkdir(`dev/${directory}`).get(base);
     if (node instanceof FileNode) node.f_op = f_op;
-    const sysfs = `sys/devices/virtual/${device.className}/${base}`;
-    const files = root.mkdir(sysfs);
-    for (const key of Object.keys(device.attributes ?? {})) removeAttribute(files, key);
-    for (const [key, ops] of Object.entries(attributes)) {
-      addAttribute(files, key, ops);
-    }
+    replaceAttributes(dev, attributesOf(groupsOf(next), dev));
   }
 
-  /** Takes the node and what is in /sys away; files that are open stay. */
+  /** Takes the node and what is in /sys away, and gives its number back; files that are open stay. */
   remove(name: string): void {
     const device = this.#byName.get(name);
     if (!device) return;
-    this.#byName.delete(name);
-    const { root } = this.#kernel;
-    const { className, major, minor } = device;
-    const [directory, base] = splitPath(name);
-    root.mkdir(`dev/${directory}`).delete(base);
-    root.mkdir(`sys/devices/virtual/${className}`).delete(base);
-    root.mkdir(`sys/class/${className}`).delete(base);
-    root.mkdir('sys/dev/char').delete(`${major}:${minor}`);
+    const dev = this.#devices.get(device);
+    if (dev) deviceUnregister(dev);
+    this.#devices.delete(device);
+    this.#forget(device);
+  }
+
+  #forget(device: CharDevice): void {
+    this.#byName.delete(device.name);
+    this.#byNumber.delete(key(device));
+    this.freeMinor(device.major, device.minor);
   }
 
   /** All of them, also those without a node. */
@@ -138,12 +223,27 @@ export class CharDevices {
 
   /** Those that have a node. */
   get visible(): CharDevice[] {
-    return [...this].filter((device) => !this.#hidden.has(device));
+    return [...this].filter((device) => this.#devices.has(device));
   }
 }
 
-/** `dma_heap/system` → `['dma_heap', 'system']` */
-function splitPath(path: string): [directory: string, base: string] {
-  const slash = path.lastIndexOf('/');
-  return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
+const key = ({ major, minor }: DevT) => `${major}:${minor}`;
+
+const groupsOf = ({ attributes = {}, groups = [] }: CharDevice) => [
+  { attrs: attributes },
+  ...groups,
+];
+
+function deviceFor(kernel: KernelCore, device: CharDevice): BaseDevice {
+  const { className, major, minor, mode, name, parent, type } = device;
+  return new BaseDevice(kernel, {
+    name: splitPath(name)[1],
+    class: classGet(kernel, className),
+    parent,
+    type,
+    devt: { major, minor },
+    devnode: { name, mode: mode === DEFAULT_MODE ? undefined : mode },
+    groups: groupsOf(device),
+    driver_data: device.private_data,
+  });
 }

@@ -15,8 +15,13 @@ import { type Dentry, Directory, FileNode, GeneratedFile } from './tree.js';
 export function openDentry(dentry: Dentry, task: Task, flags: number): File {
   const { node } = dentry;
   const { kernel } = task;
-  if (node instanceof FileNode) return openDevice(dentry, node, task, flags);
-  if (node instanceof GeneratedFile) return openGenerated(dentry, node, kernel, flags);
+  if (node instanceof GeneratedFile) return openGenerated(dentry, node.content, kernel, flags);
+  if (node instanceof FileNode) {
+    const reads = (flags & O_ACCMODE) === O_RDONLY;
+    return reads && node.content
+      ? openGenerated(dentry, node.content, kernel, flags)
+      : openDevice(dentry, node, task, flags);
+  }
   if (!(node instanceof Directory)) throw errno('ELOOP');
   if ((flags & O_ACCMODE) !== O_RDONLY) throw errno('EISDIR');
   return directoryFile(dentry, kernel, flags);
@@ -62,21 +67,22 @@ const generatedOperations: FileOperations = {
   native: true,
   rewind(file) {
     const node = file.attributes.dentry?.node;
-    if (file.backing instanceof Content && node instanceof GeneratedFile) {
-      file.backing.replace(Buffer.from(node.content()));
+    if (!(file.backing instanceof Content)) return;
+    if (node instanceof FileNode || node instanceof GeneratedFile) {
+      file.backing.replace(Buffer.from(node.content?.() ?? ''));
     }
   },
 };
 
 function openGenerated(
   dentry: Dentry,
-  node: GeneratedFile,
+  content: () => string | Uint8Array,
   kernel: KernelCore,
   flags: number,
 ): File {
   const access = flags & O_ACCMODE;
   if (access === O_WRONLY || access === O_RDWR) throw errno('EACCES');
-  return contentFile(dentry, kernel, Buffer.from(node.content()), flags);
+  return contentFile(dentry, kernel, Buffer.from(content()), flags);
 }
 
 function contentFile(dentry: Dentry, kernel: KernelCore, bytes: Uint8Array, flags: number): File {

@@ -7,8 +7,10 @@ import type { CharDeviceOperations } from './char_dev.js';
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
+export const S_IFBLK = 0o060000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
+export const S_IFSOCK = 0o140000;
 
 let lastIno = 0x1000;
 
@@ -227,22 +229,26 @@ export interface FileNodeInit {
   rdev?: { major: number; minor: number };
   /** st_size; 0 by default. */
   size?: number;
+  /** What it says to who opens it to read only, made then: `f_op` is for the others. */
+  content?: (() => string | Uint8Array) | undefined;
 }
 
-/** What a program opens and a driver serves: a device node in /dev, a file of debugfs, or one of sysfs that is written. */
+/** What a program opens and a driver serves: a device node in /dev, a file of debugfs, an attribute in sysfs. */
 export class FileNode extends Inode {
   /** For who opens it: a driver can be replaced. */
   f_op: CharDeviceOperations;
   readonly private_data: unknown;
   readonly rdev: { major: number; minor: number } | undefined;
   readonly size: number;
+  readonly content: (() => string | Uint8Array) | undefined;
 
-  constructor({ mode, f_op, private_data, rdev, size = 0 }: FileNodeInit) {
+  constructor({ mode, f_op, private_data, rdev, size = 0, content }: FileNodeInit) {
     super(mode, 'user');
     this.f_op = f_op;
     this.private_data = private_data;
     this.rdev = rdev;
     this.size = size;
+    this.content = content;
   }
 }
 

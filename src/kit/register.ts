@@ -31,16 +31,18 @@ export function addDevice(
   let current = new Probed(kernel, definition, given);
   const { charDevices } = kernel;
   const { className = 'misc', mode = 0o600 } = definition;
+  const devt = numbers(kernel, definition, className);
   try {
     kernel.addCharDevice({
       name,
       className,
-      ...numbers(kernel, definition, className),
+      ...devt,
       mode,
       f_op: current.f_op,
       attributes: current.attributes,
     });
   } catch (error) {
+    charDevices.freeMinor(devt.major, devt.minor);
     current.remove();
     throw error;
   }
