@@ -1,5 +1,49 @@
 export type { MappableMemory, Shmem } from './backing/shmem.js';
 export { TrackedMemory } from './backing/tracked.js';
+export type {
+  Attribute,
+  AttributeGroup,
+  Attributes,
+  BinAttribute,
+  TextAttribute,
+} from './base/attribute.js';
+export {
+  type Bus,
+  type BusInit,
+  busRegister,
+  busUnregister,
+  type Driver,
+  type DriverInit,
+  driverRegister,
+  driverUnregister,
+} from './base/bus.js';
+export {
+  type Class,
+  type ClassInit,
+  classGet,
+  classRegister,
+  classUnregister,
+} from './base/class.js';
+export {
+  BaseDevice,
+  type BaseDeviceInit,
+  type DeviceType,
+  type DevNode,
+  type DevT,
+  deviceAdd,
+  deviceCreate,
+  deviceDel,
+  deviceUnregister,
+} from './base/core.js';
+export {
+  type Kobject,
+  type KobjectAction,
+  kobjectUevent,
+  kobjectUeventEnv,
+  UeventEnv,
+} from './base/kobject_uevent.js';
+export * from './base/platform.js';
+export type { UdevInfo, UdevRules } from './base/udev_rules.js';
 export type { Coherency, KernelCore, KernelOptions } from './core.js';
 export { miscRegister } from './drivers/char/misc.js';
 export {

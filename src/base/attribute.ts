@@ -18,6 +18,8 @@ export interface TextAttribute<K = unknown> {
   readonly store?: ((text: string, of: K) => void) | undefined;
   /** Permission bits; by default what `show` and `store` make possible: 0444, 0200 or 0644. */
   readonly mode?: number | undefined;
+  /** @see FileOperations.seldom */
+  readonly seldom?: boolean | undefined;
 }
 
 /** struct bin_attribute: a file of bytes, which are read and written as they are. */
@@ -28,8 +30,9 @@ export interface BinAttribute<K = unknown> {
   readonly read?: ((offset: number, count: number, of: K) => Uint8Array) | undefined;
   /** What was written at `offset`, a page at most. Missing: it cannot be written. */
   readonly write?: ((bytes: Uint8Array, offset: number, of: K) => void) | undefined;
-  /** Permission bits, as in {@link TextAttribute}. */
+  /** As in {@link TextAttribute}. */
   readonly mode?: number | undefined;
+  readonly seldom?: boolean | undefined;
 }
 
 export type Attribute<K = unknown> = TextAttribute<K> | BinAttribute<K>;
@@ -89,23 +92,26 @@ export function removeAttribute(directory: Directory, name: string): void {
 /** An attribute, whatever its kind. */
 interface AttributeFile {
   readonly size: number;
+  readonly seldom: boolean | undefined;
   readonly content: (() => Uint8Array) | undefined;
   readonly store: ((bytes: Uint8Array, offset: number) => void) | undefined;
 }
 
 function fileOf<K>(attribute: Attribute<K>, of: K): AttributeFile {
   if ('read' in attribute || 'write' in attribute || 'size' in attribute) {
-    const { size = 0, read, write } = attribute;
+    const { size = 0, read, write, seldom } = attribute;
     return {
       size,
+      seldom,
       content:
         read && (() => readAll((offset, count) => read.call(attribute, offset, count, of), size)),
       store: write && ((bytes, offset) => write.call(attribute, bytes, offset, of)),
     };
   }
-  const { show, store } = attribute as TextAttribute<K>;
+  const { show, store, seldom } = attribute as TextAttribute<K>;
   return {
     size: PAGE_SIZE,
+    seldom,
     content: show && (() => Buffer.from(show.call(attribute, of))),
     store: store && ((bytes) => store.call(attribute, Buffer.from(bytes).toString(), of)),
   };
@@ -133,24 +139,28 @@ interface Opened {
 const openedOf = (file: File) => file.private_data as Opened;
 
 /** For who opens it to write, and perhaps to read. */
-function operations({ size, content, store }: AttributeFile, mode: number): CharDeviceOperations {
+function operations(file: AttributeFile, mode: number): CharDeviceOperations {
+  const { size, content, store, seldom = false } = file;
   return {
+    seldom,
     open(file) {
       const access = file.f_flags & O_ACCMODE;
       if (!content && access !== O_WRONLY) throw errno('EACCES');
       if (access !== 0 && (!store || (mode & 0o222) === 0)) throw errno('EACCES');
       file.private_data = { content: undefined, position: 0 } satisfies Opened;
     },
-    ...(content && {
-      read(file, segments, task) {
-        const opened = openedOf(file);
-        // From the start it is looked at anew, as those do who seek and read again.
-        if (opened.position === 0 || !opened.content) opened.content = content();
-        const read = scatter(task.mm, segments, opened.content.subarray(opened.position));
-        opened.position += read;
-        return read;
-      },
-    }),
+    // Who only reads it is not served this way.
+    ...(content &&
+      store && {
+        read(file, segments, task) {
+          const opened = openedOf(file);
+          // From the start it is looked at anew, as those do who seek and read again.
+          if (opened.position === 0 || !opened.content) opened.content = content();
+          const read = scatter(task.mm, segments, opened.content.subarray(opened.position));
+          opened.position += read;
+          return read;
+        },
+      }),
     ...(store && {
       write(file, segments, task) {
         const opened = openedOf(file);

@@ -75,14 +75,16 @@ export function busUnregister(bus: Bus): void {
 }
 
 const busAttributes = {
-  uevent: { store: (text: string, bus: Bus) => kobjectSynthUevent(bus, text) },
+  uevent: { store: (text: string, bus: Bus) => kobjectSynthUevent(bus, text), seldom: true },
   drivers_autoprobe: {
+    seldom: true,
     show: (bus: Bus) => `${Number(bus.drivers_autoprobe)}\n`,
     store(text: string, bus: Bus) {
       bus.drivers_autoprobe = !text.startsWith('0');
     },
   },
   drivers_probe: {
+    seldom: true,
     store(text: string, bus: Bus) {
       const dev = bus.devices.get(text.replace(/\n$/, ''));
       if (!dev) throw errno('ENODEV');
@@ -223,17 +225,22 @@ const deviceNamed = ({ bus }: Driver, text: string): BaseDevice => {
 
 const driverAttributes = {
   bind: {
+    seldom: true,
     store(text: string, driver: Driver) {
       const dev = deviceNamed(driver, text);
       if (!isFor(driver, dev) || !deviceDriverAttach(driver, dev)) throw errno('ENODEV');
     },
   },
   unbind: {
+    seldom: true,
     store(text: string, driver: Driver) {
       const dev = deviceNamed(driver, text);
       if (dev.driver !== driver) throw errno('ENODEV');
       deviceReleaseDriver(dev);
     },
   },
-  uevent: { store: (text: string, driver: Driver) => kobjectSynthUevent(driver, text) },
+  uevent: {
+    store: (text: string, driver: Driver) => kobjectSynthUevent(driver, text),
+    seldom: true,
+  },
 };

@@ -14,7 +14,7 @@ import { type Bus, busAddDevice, busProbeDevice, busRemoveDevice, type Driver } 
 import type { Class } from './class.js';
 import { type Kobject, kobjectSynthUevent, kobjectUevent, UeventEnv } from './kobject_uevent.js';
 import { powerAttributes } from './power.js';
-import { sysfsCreateLink, sysfsRemove, sysfsRemoveIfEmpty } from './sysfs.js';
+import { sysfsCreateLink, sysfsFind, sysfsRemove, sysfsRemoveIfEmpty } from './sysfs.js';
 import type { UdevRules } from './udev_rules.js';
 
 /** dev_t */
@@ -135,15 +135,19 @@ export function deviceAdd(dev: BaseDevice): void {
   const { bus, class: cls, devt, kernel, name, parent } = dev;
   const { root } = kernel;
   const parentPath = parentPathOf(dev);
-  if (dev.devpath || root.mkdir(`sys${parentPath}`).get(name)) throw errno('EEXIST');
+  if (dev.devpath || sysfsFind(root, parentPath)?.get(name)) throw errno('EEXIST');
   const link = devt && numberLink(dev);
-  if (link && root.mkdir(`sys${link.directory}`).get(link.name)) throw errno('EBUSY');
+  if (link && sysfsFind(root, link.directory)?.get(link.name)) throw errno('EBUSY');
 
   const at = `${parentPath}/${name}`;
   dev.devpath = at;
   root.mkdir(`sys${at}`);
   addFiles(dev, {
-    uevent: { show: ueventText, store: (text, of: BaseDevice) => kobjectSynthUevent(of, text) },
+    uevent: {
+      show: ueventText,
+      store: (text, of: BaseDevice) => kobjectSynthUevent(of, text),
+      seldom: true,
+    },
     ...(devt && { dev: { show: () => `${devt.major}:${devt.minor}\n` } }),
     ...powerAttributes(),
   });
@@ -181,8 +185,8 @@ export function deviceDel(dev: BaseDevice): void {
   if (bus) busRemoveDevice(bus, dev);
   kobjectUevent(dev, 'remove');
   sysfsRemove(root, devpath);
-  const parentPath = parentPathOf(dev);
-  if (parentPath !== dev.parent?.devpath) sysfsRemoveIfEmpty(root, parentPath);
+  // The directory of its class, if it is alone in it.
+  if (devpath.endsWith(`/${cls?.name}/${name}`)) sysfsRemoveIfEmpty(root, splitPath(devpath)[0]);
   dev.devpath = '';
 }
 

@@ -98,7 +98,7 @@ export function kobjectUevent(kobj: Kobject, action: KobjectAction): void {
   kobjectUeventEnv(kobj, action);
 }
 
-const UUID = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/i.source;
+const UUID = '[\\da-fA-F]{8}(?:-[\\da-fA-F]{4}){3}-[\\da-fA-F]{12}';
 const SYNTHETIC = new RegExp(
   `^(${KOBJECT_ACTIONS.join('|')})(?: (${UUID})((?: [A-Za-z\\d]+=[A-Za-z\\d]+)*))?$`,
 );

@@ -10,10 +10,12 @@ export function powerAttributes() {
   let control = 'auto';
   return {
     'power/autosuspend_delay_ms': {
+      seldom: true,
       show: unsupported,
       store: unsupported,
     },
     'power/control': {
+      seldom: true,
       show: () => `${control}\n`,
       store(text: string) {
         const wanted = text.replace(/\n$/, '');

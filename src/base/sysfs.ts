@@ -1,6 +1,5 @@
 /** Names in sysfs: where links lead, directories that go when they are empty. */
-import type { Directory } from '../fs/tree.js';
-import { Symlink } from '../fs/tree.js';
+import { Directory, Symlink } from '../fs/tree.js';
 
 /**
  * The text of a link in the directory `from` to `target`, both absolute: by the nearest directory that has both
@@ -19,14 +18,24 @@ export function sysfsCreateLink(root: Directory, from: string, target: string, n
   root.mkdir(`sys${from}`).add(name, new Symlink(relativeLink(from, target)));
 }
 
+/** A directory, by its path below /sys. */
+export function sysfsFind(root: Directory, path: string): Directory | undefined {
+  let directory: Directory | undefined = root;
+  for (const name of `sys${path}`.split('/')) {
+    const child: unknown = directory?.get(name);
+    directory = child instanceof Directory ? child : undefined;
+  }
+  return directory;
+}
+
 /** Removes an entry, by its path below /sys. */
 export function sysfsRemove(root: Directory, path: string): void {
   const slash = path.lastIndexOf('/');
-  root.mkdir(`sys${path.slice(0, slash)}`).delete(path.slice(slash + 1));
+  sysfsFind(root, path.slice(0, slash))?.delete(path.slice(slash + 1));
 }
 
 /** Removes a directory below /sys if nothing is left in it. */
 export function sysfsRemoveIfEmpty(root: Directory, path: string): void {
-  const [entry] = [...root.mkdir(`sys${path}`).entries()];
-  if (!entry) sysfsRemove(root, path);
+  const directory = sysfsFind(root, path);
+  if (directory && [...directory.entries()].length === 0) sysfsRemove(root, path);
 }

@@ -93,11 +93,20 @@ export interface DeviceCall {
 
 /**
  * A file in /sys: what it says, or struct device_attribute, whose `show` answers that and whose `store` takes what
- * is written, without its newline. A newline is put after what is shown, unless that is nothing. Errors are thrown.
+ * is written, without its newline. A newline is put after what is shown, unless that is nothing. Or struct
+ * bin_attribute: `read` answers at most `count` bytes from `offset` on, `write` takes what is written at `offset`, byte
+ * for byte; `size` is what stat(2) says, and where it ends, if it is not 0. `mode`: permission bits, by default what
+ * there is makes possible. Errors are thrown.
  */
 export type DeviceAttribute<D> =
   | ((device: D) => string)
-  | { show?(device: D): string; store?(device: D, text: string): Unused };
+  | { show?(device: D): string; store?(device: D, text: string): Unused; mode?: number }
+  | {
+      size?: number;
+      read?(device: D, offset: number, count: number): Uint8Array;
+      write?(device: D, bytes: Uint8Array, offset: number): Unused;
+      mode?: number;
+    };
 
 /**
  * A handler for each ioctl of a table. The answer is the call's result, nothing is 0; errors are thrown:

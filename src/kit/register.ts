@@ -2,7 +2,7 @@
 
 import type { Attribute } from '../base/attribute.js';
 import type { KernelCore } from '../core.js';
-import { notLater, textOf } from '../fs/answers.js';
+import { bytesOf, notLater, textOf } from '../fs/answers.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
 import { deviceOperations } from './char_device.js';
 import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
@@ -91,13 +91,32 @@ class Probed {
 
   #attribute(name: string, ops: DeviceAttribute<unknown>): Attribute {
     const who = `/dev/${this.#definition.name}: ${name}`;
-    const { show, store } = typeof ops === 'function' ? { show: ops, store: undefined } : ops;
+    const device = this.#device;
+    const file = typeof ops === 'function' ? { show: ops } : ops;
+    if ('read' in file || 'write' in file) {
+      const { mode, size, read, write } = file;
+      return {
+        mode,
+        size,
+        read:
+          read &&
+          ((offset, count) =>
+            bytesOf(`${who}: read`, read.call(file, device, offset, count), count)),
+        write:
+          write &&
+          ((bytes, offset) => {
+            notLater(`${who}: write`, write.call(file, device, bytes, offset));
+          }),
+      };
+    }
+    const { mode, show, store } = file as Extract<DeviceAttribute<unknown>, { store?: unknown }>;
     return {
-      show: show && (() => asLine(textOf(`${who}: show`, show.call(ops, this.#device)))),
+      mode,
+      show: show && (() => asLine(textOf(`${who}: show`, show.call(file, device)))),
       store:
         store &&
         ((text) => {
-          notLater(`${who}: store`, store.call(ops, this.#device, text.replace(/\n$/, '')));
+          notLater(`${who}: store`, store.call(file, device, text.replace(/\n$/, '')));
         }),
     };
   }

@@ -1,4 +1,5 @@
 import type { MappableMemory } from '../backing/shmem.js';
+import { BaseDevice, type BaseDeviceInit } from '../base/core.js';
 import type { KernelCore } from '../core.js';
 import { KERN_ERR, KERN_WARNING } from '../printk.js';
 import { cacheOf } from './cache/cache.js';
@@ -33,8 +34,7 @@ export interface DeviceDmaParameters {
   max_segments: number;
 }
 
-export interface DeviceInit {
-  name: string;
+export interface DeviceInit extends BaseDeviceInit {
   /** The highest address that it can reach; {@link DMA_BIT_MASK}(32) by default. */
   dma_mask?: number;
   /** The same for memory that is allocated for it; by default as `dma_mask`. */
@@ -112,12 +112,11 @@ export class DmaFault extends Error {
 }
 
 /**
- * struct device, as far as DMA goes. It sees nothing but what is mapped for it, even where there is no
- * IOMMU; that is by page, as an IOMMU protects. Addresses and lengths are in bytes.
+ * struct device: one that can do DMA, whether it is in the driver model ({@link deviceAdd}) or not. It sees nothing
+ * but what is mapped for it, even where there is no IOMMU; that is by page, as an IOMMU protects. Addresses and
+ * lengths are in bytes.
  */
-export class Device {
-  readonly kernel: KernelCore;
-  readonly name: string;
+export class Device extends BaseDevice {
   dma_mask: number;
   coherent_dma_mask: number;
   readonly dma_parms: DeviceDmaParameters;
@@ -140,8 +139,7 @@ export class Device {
   readonly #unmapped: Unmapped[] = [];
 
   constructor(kernel: KernelCore, init: DeviceInit) {
-    this.kernel = kernel;
-    this.name = init.name;
+    super(kernel, init);
     this.dma_mask = init.dma_mask ?? 0xffffffff;
     this.coherent_dma_mask = init.coherent_dma_mask ?? this.dma_mask;
     this.dma_parms = {

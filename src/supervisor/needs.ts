@@ -8,16 +8,19 @@ import { Directory, DynamicDirectory, FileNode } from '../fs/tree.js';
 export function needsOf(
   root: Directory,
 ): Pick<Needs, 'reads' | 'writes' | 'ioctlTypes' | 'sockets'> {
-  const all = [...fileNodes(root)].map(({ f_op }) => f_op);
-  const where = (files: FileOperations[]): Transfers => {
-    if (files.length === 0) return 'nowhere';
-    return files.every(({ seldom }) => seldom) ? 'high' : 'everywhere';
+  const all = [...fileNodes(root)];
+  const where = (often: boolean[]): Transfers => {
+    if (often.length === 0) return 'nowhere';
+    return often.includes(true) ? 'everywhere' : 'high';
   };
+  const read = all.filter(({ f_op }) => isServed(f_op).read);
+  const written = all.filter(({ f_op }) => isServed(f_op).write);
   return {
-    reads: where(all.filter((f_op) => isServed(f_op).read)),
-    writes: where(all.filter((f_op) => isServed(f_op).write)),
-    sockets: all.some(({ readsNatively }) => readsNatively),
-    ioctlTypes: new Set(all.flatMap(typesOf)),
+    // Who opens what has a content to read it only is given that.
+    reads: where(read.map(({ content, f_op }) => !content && !f_op.seldom)),
+    writes: where(written.map(({ f_op }) => !f_op.seldom)),
+    sockets: all.some(({ f_op }) => f_op.readsNatively),
+    ioctlTypes: new Set(all.flatMap(({ f_op }) => typesOf(f_op))),
   };
 }
 

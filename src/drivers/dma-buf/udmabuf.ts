@@ -12,12 +12,13 @@ import {
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
 import type { Pin, PinnedMemfd } from '../../backing/pin.js';
+import { intParam, moduleAdd } from '../../base/params.js';
 import type { KernelCore } from '../../core.js';
 import { errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { File, MemoryPiece, Vma } from '../../fs/file.js';
 import { ioctlOperations } from '../../fs/ioctl_table.js';
-import { GeneratedFile, S_IFMT, S_IFREG } from '../../fs/tree.js';
+import { S_IFMT, S_IFREG } from '../../fs/tree.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import {
   Device,
@@ -38,17 +39,20 @@ import {
   sgSetPage,
 } from '../../mm/scatterlist.js';
 import { native } from '../../native.js';
+import { PerKernel } from '../../per_kernel.js';
 import type { Task } from '../../task.js';
 import { miscRegister } from '../char/misc.js';
 import { type DmaBuf, type DmaBufOps, dmaBufExport, dmaBufFd, dmaBufPut } from './dma-buf.js';
 
+type Parameters = Record<'list_limit' | 'size_limit_mb', number>;
+
 /** Module parameters, as in /sys/module/udmabuf/parameters. */
-const parameters = {
+const parametersOf = new PerKernel<KernelCore, Parameters>(() => ({
   /** Items of a list. */
   list_limit: 1024,
   /** MiB a buffer. */
   size_limit_mb: 64,
-};
+}));
 
 const F_GET_SEALS = 1034;
 const F_SEAL_SHRINK = 0x2;
@@ -73,15 +77,16 @@ export function udmabufInit(kernel: KernelCore): void {
   // What it has to keep in step for its importers is what a device that does not snoop sees.
   const dma_coherent = cacheOf(kernel) === undefined;
   const device = new Device(kernel, { name: 'udmabuf', dma_mask: DMA_BIT_MASK(64), dma_coherent });
-  miscRegister(kernel, 'udmabuf', udmabufFops, { private_data: device });
+  const parameters = parametersOf.of(kernel);
+  miscRegister(kernel, 'udmabuf', udmabufFops(parameters), { private_data: device });
   if (!kernel.has('udmabuf_parameters')) return;
-  const directory = kernel.root.mkdir('sys/module/udmabuf/parameters');
-  for (const [name, value] of Object.entries(parameters)) {
-    directory.add(name, new GeneratedFile(() => `${value}\n`, PAGE_SIZE));
-  }
+  moduleAdd(kernel, 'udmabuf', {
+    list_limit: intParam(parameters, 'list_limit'),
+    size_limit_mb: intParam(parameters, 'size_limit_mb'),
+  });
 }
 
-const udmabufFops: CharDeviceOperations = {
+const udmabufFops = (parameters: Parameters): CharDeviceOperations => ({
   positioned: true,
 
   ...ioctlOperations(
@@ -91,15 +96,19 @@ const udmabufFops: CharDeviceOperations = {
       UDMABUF_CREATE: (device, { memfd, flags, offset, size }, { task }) =>
         create(task, device, flags, [{ memfd, offset, size }]),
       UDMABUF_CREATE_LIST: {
-        counted: { max: parameters.list_limit },
+        counted: {
+          get max() {
+            return parameters.list_limit;
+          },
+        },
         handle: (device, { flags, list }, { task }) => create(task, device, flags, list.toObject()),
       },
     },
   ),
-};
+});
 
 function create(task: Task, device: Device, flags: number, items: Item[]): number {
-  const limit = BigInt(parameters.size_limit_mb) * 1024n * 1024n;
+  const limit = BigInt(parametersOf.of(task.kernel).size_limit_mb) * 1024n * 1024n;
   let size = 0n;
   for (const item of items) {
     if (item.offset % BigInt(PAGE_SIZE) || item.size % BigInt(PAGE_SIZE)) throw errno('EINVAL');

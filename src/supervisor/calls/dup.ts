@@ -34,6 +34,7 @@ function duplicateTo(call: Call): Answer {
   const file = servedFile(call);
   if (!file) return CONTINUE;
   const { read, write } = isServed(file.f_op);
+  if (file.f_op.seldom && number < LOW_FDS) return CONTINUE;
   const { reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
   if (number >= LOW_FDS || !low) {
