@@ -15,6 +15,7 @@
         "native/memfd.c",
         "native/mmap.c",
         "native/scm_rights.c",
+        "native/sockets.c",
         "native/events.c",
         "native/watch.c",
         "native/signals.c",

@@ -41,6 +41,9 @@
     X(setsockopt)                                                                                  \
     X(sendmsg)                                                                                     \
     X(recvmsg)                                                                                     \
+    /* sockets.c */                                                                                \
+    X(socket)                                                                                      \
+    X(bind)                                                                                        \
     /* events.c */                                                                                 \
     X(inotifyInit)                                                                                 \
     X(inotifyAddWatch)                                                                             \

@@ -106,6 +106,10 @@ export interface Native {
   sendmsg(fd: number, data: Uint8Array, fds: number[], flags: number): number;
   /** recvmsg(MSG_CMSG_CLOEXEC | flags) into `data`; received descriptors are appended to `fds`. */
   recvmsg(fd: number, data: Uint8Array, fds: number[], flags: number): number;
+  /** socket(domain, type | SOCK_CLOEXEC, protocol). */
+  socket(domain: number, type: number, protocol: number): number;
+  /** bind(2) to an address as it lies in memory. */
+  bind(fd: number, address: Uint8Array): number;
 
   // --- events ----------------------------------------------------------------------------------
   inotifyInit(flags: number): number;

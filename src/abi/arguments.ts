@@ -72,4 +72,8 @@ export const epoll_op = oneOf({
   [EPOLL_CTL_DEL]: 'EPOLL_CTL_DEL',
   [EPOLL_CTL_MOD]: 'EPOLL_CTL_MOD',
 });
+export const socket_type = flagsOf([
+  ...choice(0xf, { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_SEQPACKET: 5 }),
+  ...flags({ SOCK_CLOEXEC: 0o2000000, SOCK_NONBLOCK: 0o4000 }),
+]);
 export const fcntl_command = oneOf({ [F_ADD_SEALS]: 'F_ADD_SEALS', [F_GET_SEALS]: 'F_GET_SEALS' });

@@ -27,3 +27,20 @@ export const F_GET_SEALS = 1034;
 /** <linux/sched.h> */
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_THREAD = 0x10000;
+
+/** <bits/socket.h>, <asm-generic/socket.h>, <linux/netlink.h> */
+export const AF_UNIX = 1;
+export const AF_NETLINK = 16;
+export const NETLINK_KOBJECT_UEVENT = 15;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+export const SOL_SOCKET = 1;
+export const SO_TYPE = 3;
+export const SO_SNDBUF = 7;
+export const SO_PASSCRED = 16;
+export const SO_PROTOCOL = 38;
+export const SO_DOMAIN = 39;
+export const SOL_NETLINK = 270;

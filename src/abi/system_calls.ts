@@ -24,6 +24,7 @@ import {
   whenSet,
 } from './bpf.js';
 import {
+  AF_NETLINK,
   CLONE_NEWNS,
   CLONE_THREAD,
   F_ADD_SEALS,
@@ -34,6 +35,12 @@ import {
   F_NOTIFY,
   F_SETFL,
   F_SETLEASE,
+  NETLINK_KOBJECT_UEVENT,
+  SO_DOMAIN,
+  SO_PROTOCOL,
+  SO_TYPE,
+  SOL_NETLINK,
+  SOL_SOCKET,
 } from './constants.js';
 
 const { ERESTARTNOHAND, ERESTARTSYS } = Errno;
@@ -202,6 +209,20 @@ const transfersOf =
 /** Calls that wait for descriptors, as many as argument `index` says: of none, they only sleep. */
 const ofAny = (index: number) => (): Instruction[] => [...when(argLow(index), 0, allow), notify];
 
+/** Lets through those whose argument `index` is something else. */
+const unless = (index: number, value: number): Instruction[] => [
+  [LD_W_ABS, 0, 0, argLow(index)],
+  [JEQ_K, 1, 0, value],
+  allow,
+];
+
+/** What a socket says of itself. */
+const askedOf = (): Instruction[] => [
+  ...when(argLow(1), SOL_NETLINK, notify),
+  ...unless(1, SOL_SOCKET),
+  ...among(2, [SO_TYPE, SO_PROTOCOL, SO_DOMAIN]),
+];
+
 /** <asm-generic/mman-common.h>: pages are dropped, or mapped without having been accessed. */
 const PAGE_ADVICE = [4, 9, 21, 22, 23];
 
@@ -312,6 +333,21 @@ export const systemCalls = {
   pivot_root: { args: [arg.path, arg.path], ...path },
   unshare: { args: [long], filter: () => [...whenSet(argLow(0), CLONE_NEWNS, notify), allow] },
   setns: { args: [fd, long] },
+
+  // Sockets of NETLINK_KOBJECT_UEVENT. The others are known by nothing but their numbers.
+  socket: {
+    args: [int, arg.socket_type, int],
+    filter: () => [...unless(0, AF_NETLINK), ...unless(2, NETLINK_KOBJECT_UEVENT), notify],
+    errors: ['EMFILE', 'ENFILE', 'ENOMEM'],
+    atOnce: true,
+  },
+  bind: { args: [fd, address, int] },
+  getsockname: { args: [fd, address, address] },
+  getsockopt: { args: [fd, int, int, address, address], filter: askedOf },
+  setsockopt: {
+    args: [fd, int, int, address, int],
+    filter: () => [...unless(1, SOL_NETLINK), notify],
+  },
 
   // The machine makes these; we want to know what there is before.
   munmap: { args: [address, long], filter: unlessOurs, needed: strictOrProcesses },

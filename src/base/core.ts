@@ -149,7 +149,8 @@ export function deviceAdd(dev: BaseDevice): void {
       seldom: true,
     },
     ...(devt && { dev: { show: () => `${devt.major}:${devt.minor}\n` } }),
-    ...powerAttributes(),
+    // Recorded of devices that have a parent or a bus, and of no others.
+    ...((parent || bus) && powerAttributes()),
   });
   const groups = [...(cls?.init.dev_groups ?? []), ...(dev.type?.groups ?? []), ...dev.groups];
   replaceAttributes(dev, attributesOf(groups, dev));

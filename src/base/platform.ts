@@ -4,7 +4,6 @@ import { Device, type DeviceInit } from '../mm/device.js';
 import { PerKernel } from '../per_kernel.js';
 import { type Bus, busRegister, type Driver, type DriverInit, driverRegister } from './bus.js';
 import { BaseDevice, deviceAdd } from './core.js';
-import type { UdevInfo } from './udev_rules.js';
 
 const platform = new PerKernel<KernelCore, { bus: Bus; root: BaseDevice }>((kernel) => {
   const root = new BaseDevice(kernel, { name: 'platform' });
@@ -27,7 +26,6 @@ const platformBusType = {
   match: (dev: BaseDevice, { name }: Driver) => (overrides.get(dev) ?? names.get(dev)) === name,
   uevent: (dev: BaseDevice, env: { add(text: string): void }) =>
     env.add(`MODALIAS=${modalias(dev)}`),
-  udev: (dev: BaseDevice): UdevInfo => ({ properties: pathId(dev) }),
   dev_groups: [
     {
       attrs: {

@@ -1,3 +1,4 @@
+import { udevInit } from '../base/udev.js';
 import type { KernelCore } from '../core.js';
 import { dmaImporterInit } from './dma_importer/dma_importer.js';
 import { dmaBufInit } from './dma-buf/debug.js';
@@ -10,6 +11,7 @@ import { udmabufInit } from './dma-buf/udmabuf.js';
 
 /** What a kernel starts with, in order: a driver is one file and one line here. */
 export const initcalls: readonly ((kernel: KernelCore) => void)[] = [
+  udevInit,
   fenceWatchdogInit,
   dmaBufInit,
   systemHeapInit,

@@ -4,6 +4,7 @@ import type { Handler } from './call.js';
 import { dupCalls } from './calls/dup.js';
 import { fdCalls } from './calls/fd.js';
 import { mmapCalls } from './calls/mmap.js';
+import { netlinkCalls } from './calls/netlink.js';
 import { pagesCalls } from './calls/pages.js';
 import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
@@ -29,6 +30,7 @@ export function handlersOf(context: Context): Readonly<Record<Served, Handler>> 
     ...directoryCalls(context),
     ...rootCalls(context),
     ...epollCalls,
+    ...netlinkCalls,
     ...pollCalls,
   };
   // Nor is there a handler without a row.

@@ -1,5 +1,5 @@
 /** A thread of a supervised program, as the caller of system calls. */
-import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from '../../ioctl/index.js';
 import { HIGH_FDS } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { Errno, errnoName, orThrow } from '../errno.js';
@@ -177,16 +177,18 @@ export class RemoteTask implements Task {
    * The number that a new descriptor of a file is to have in the program, from `least` on; undefined: the lowest. The
    * log says what will not be served of it.
    */
-  numberOf({ f_op, link }: File, least = 0): number | undefined {
+  numberOf({ f_op, f_flags, link }: File, least = 0): number | undefined {
     const lack = lackOf(this.call.needs, f_op);
     const { read, write } = isServed(f_op);
+    // The machine would read what was only opened to be written.
+    const refuses = f_op.readsNatively && (f_flags & O_ACCMODE) === O_WRONLY;
     if (lack.length > 0) {
       const what = `is not served when it calls ${lack.join(', ')}`;
       this.say(`${what} of ${link()}, as nothing had these when it was started`);
     }
     if (
       this.call.needs.exact ||
-      !(read || write) ||
+      !(read || write || refuses) ||
       lack.includes('read') ||
       lack.includes('write')
     ) {

@@ -42,8 +42,8 @@ const lines = (text: string) => text.trim().split('\n');
 
 describe.each(LINKAGES)('a program (%s)', (linkage) => {
   beforeEach(needsCompiler);
-  const client = (kernel: Kernel, node: string, section: string) =>
-    run(kernel, program('device', linkage), [`/dev/${node}`, section]);
+  const client = (kernel: Kernel, node: string, section: string, exact = false) =>
+    run(kernel, program('device', linkage), [`/dev/${node}`, section], { exact });
 
   test('its ioctls take and give what their numbers say; what is wrong has Linux’s errno', async () => {
     const { kernel, made } = kernelWith();
@@ -96,7 +96,8 @@ describe.each(LINKAGES)('a program (%s)', (linkage) => {
 
   test('events: read, readv, poll, select, epoll', async () => {
     const { kernel, made } = kernelWith();
-    const { stdout } = await client(kernel, 'gadget', 'events');
+    // Reads that end within an event are the machine's otherwise.
+    const { stdout } = await client(kernel, 'gadget', 'events', true);
     expect(lines(stdout)).toEqual(EVENTS);
     await expectAllClosed(kernel, made);
   });
@@ -349,7 +350,7 @@ describe('in /sys', () => {
   test('programs do so with their shell; modes and sizes are those of sysfs', async () => {
     const { kernel, made } = kernelWith();
     const script = `cd ${files}; echo 3 > power/speed && cat power/speed; echo x 2>&- > power/speed || echo no
-      cat nothing; cat refused; stat -c '%A %s' greeting power/speed reset; ls power | grep -v '_'; cat dev`;
+      cat nothing; cat refused; stat -c '%A %s' greeting power/speed reset; ls power; cat dev`;
     const { stdout, stderr } = await run(kernel, 'sh', ['-c', script]);
     expect(lines(stdout)).toEqual([
       '3',
@@ -357,7 +358,6 @@ describe('in /sys', () => {
       '-r--r--r-- 4096',
       '-rw-r--r-- 4096',
       '--w------- 4096',
-      'control',
       'speed',
       expect.stringMatching(/^10:12\d$/),
     ]);

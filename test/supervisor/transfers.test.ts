@@ -159,7 +159,9 @@ describe('a shell', () => {
     early.stdin?.end('go\n');
     await once(early, 'exit');
     const log = kernel.dmesg().join('\n');
-    expect(log).toMatch(/process \d+ is not served when it calls read, write of \/dev\/mailbox/);
+    expect(log).toMatch(
+      /process \d+ is not served when it reads or writes \/dev\/mailbox as descriptor 3/,
+    );
     const { stdout } = await shell(kernel, 'exec 3<>/dev/mailbox; echo hello >&3; head -c 6 <&3');
     expect(stdout).toBe('hello\n');
   });
@@ -167,13 +169,16 @@ describe('a shell', () => {
   test('pays nothing on its standard output for what is seldom written, and says where it would', async () => {
     const kernel = testKernel();
     miscRegister(kernel, 'rare', { ...mailbox(), seldom: true });
-    const { stdout } = await shell(kernel, 'echo lost >/dev/rare; echo done');
-    expect(stdout).toBe('done\n');
+    const short = await shell(kernel, 'echo a word >/dev/rare; exec 3<>/dev/rare; echo done');
+    expect(short.stdout).toBe('done\n');
     expect(kernel.dmesg().join('\n')).toContain(
-      'not served when it reads or writes /dev/rare as descriptor 1',
+      'not served when it reads or writes /dev/rare as descriptor 3',
     );
+    // Longer texts are not seen, and refused.
+    const long = await shell(kernel, 'echo a whole sentence 2>&- >/dev/rare || echo lost');
+    expect(long.stdout).toBe('lost\n');
     const python =
-      'import os; f = os.open("/dev/rare", 2); os.write(f, b"kept"); print(os.read(f, 9))';
-    expect((await run(kernel, 'python3', ['-c', python])).stdout).toBe("b'kept'\n");
+      'import os; f = os.open("/dev/rare", 2); os.write(f, b"kept"); print(os.read(f, 99))';
+    expect((await run(kernel, 'python3', ['-c', python])).stdout).toBe("b'a word\\nkept'\n");
   });
 });

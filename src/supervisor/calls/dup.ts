@@ -2,6 +2,7 @@
  * dup(2) and its kin, of descriptors that have the numbers by which filters know that they are read and written here.
  * A duplicate gets such a number too, if the program leaves the choice.
  */
+import { O_ACCMODE, O_WRONLY } from '../../../ioctl/index.js';
 import { HIGH_FDS, LOW_FDS } from '../../abi/system_calls.js';
 import { type File, isServed } from '../../fs/file.js';
 import { native } from '../../native.js';
@@ -34,7 +35,9 @@ function duplicateTo(call: Call): Answer {
   const file = servedFile(call);
   if (!file) return CONTINUE;
   const { read, write } = isServed(file.f_op);
-  if (file.f_op.seldom && number < LOW_FDS) return CONTINUE;
+  const { seldom } = file.f_op;
+  // What is short is served; what is not is refused, for the program to see.
+  if (seldom && number < LOW_FDS && (file.f_flags & O_ACCMODE) === O_WRONLY) return CONTINUE;
   const { reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
   if (number >= LOW_FDS || !low) {
