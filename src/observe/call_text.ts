@@ -2,6 +2,7 @@
 import {
   _IOC_READ,
   _IOC_SIZE,
+  type ArrayType,
   type CType,
   findIoctl,
   formatArg,
@@ -10,6 +11,11 @@ import {
   formatRequest,
   type IoctlArg,
   type IoctlDef,
+  POLL_FLAGS,
+  type StructType,
+  s32,
+  struct,
+  u16,
 } from '../../ioctl/index.js';
 import { type Argument, int } from '../abi/arguments.js';
 import { AT_FDCWD } from '../abi/constants.js';
@@ -52,11 +58,38 @@ function show(call: CallArguments, { kind, table = [], names = {} }: Argument, i
       return String(call.int(i));
     case 'offset':
       return call.arg(i) === 0 ? '0' : hex(call.arg(i));
-    case 'address':
     case 'pollfds':
+      return pollFds(call, i, 'events') ?? hex(call.arg(i));
+    case 'address':
     case 'fd_set':
       return hex(call.arg(i));
   }
+}
+
+/** Elements of an array of struct pollfd that are shown. */
+const SHOWN_FDS = 32;
+const pollfd = struct('pollfd', { fd: s32, events: u16, revents: u16 });
+
+/**
+ * An array of struct pollfd as far as it asks for something, or has an answer; undefined if it cannot be read. Its
+ * length is the argument behind it.
+ */
+function pollFds(call: CallArguments, i: number, field: 'events' | 'revents'): string | undefined {
+  const count = call.uint(i + 1);
+  const bytes = new Uint8Array(Math.min(count, SHOWN_FDS) * pollfd.size);
+  try {
+    call.task.mm.read(call.arg(i), bytes);
+  } catch {
+    return undefined;
+  }
+  const shown: string[] = [];
+  for (let at = 0; at < bytes.length; at += pollfd.size) {
+    const { fd, [field]: events } = pollfd.view(bytes, at);
+    if (field === 'revents' && events === 0) continue;
+    shown.push(`{fd=${fd}, ${field}=${formatFlags(events, POLL_FLAGS)}}`);
+  }
+  if (count > SHOWN_FDS) shown.push('...');
+  return `[${shown.join(', ')}]`;
 }
 
 function text(call: CallArguments, i: number): string {
@@ -93,7 +126,15 @@ export class CallText {
     const last = this.#ioctl?.argumentAfter(call, answer) ?? this.#shown.at(-1);
     let args = '';
     for (let i = 0; i < this.#shown.length - 1; i++) args += `${this.#shown[i]}, `;
-    return `${this.#name}(${args}${last}) = ${callResult(this.#name, answer)}`;
+    const told = answer !== undefined && answer > 0 ? this.#revents(call) : '';
+    return `${this.#name}(${args}${last}) = ${callResult(this.#name, answer)}${told}`;
+  }
+
+  /** What poll(2) has found: ` ([{fd=4, revents=POLLIN}])`. */
+  #revents(call: CallArguments): string {
+    if (systemCall(this.#name)?.args[0]?.kind !== 'pollfds') return '';
+    const text = pollFds(call, 0, 'revents');
+    return text === undefined ? '' : ` (${text})`;
   }
 }
 
@@ -155,9 +196,26 @@ class IoctlText {
       // From a pool: a small array of its own would have to be moved before it can be looked at by fields.
       const bytes = Buffer.allocUnsafe(this.#size);
       call.task.mm.read(at, bytes);
-      return { bytes };
+      return { bytes: withCounted(call, type, bytes, at) };
     } catch {
       return undefined;
     }
   }
+}
+
+/** Elements of an array behind a struct that are read: one more than are shown. */
+const READ_ELEMENTS = 33;
+
+/** A struct with what is there of the array behind it, if something counts that. */
+function withCounted(call: CallArguments, type: CType, head: Buffer, address: number): Uint8Array {
+  const { fields = [] } = type as Partial<StructType>;
+  const tail = fields.at(-1);
+  const counter = tail && fields.find(({ name }) => name === tail.countedBy);
+  if (!tail || !counter || head.length < type.size) return head;
+  const memory = new DataView(head.buffer, head.byteOffset, head.length);
+  const count = Math.min(Number(counter.type.load(memory, counter.offset)), READ_ELEMENTS);
+  const { element } = tail.type as ArrayType;
+  const rest = Buffer.alloc(count * element.size);
+  const there = call.task.mm.readSome(address + tail.offset, rest);
+  return Buffer.concat([head.subarray(0, tail.offset), rest.subarray(0, there)]);
 }

@@ -23,17 +23,22 @@ type Ours = readonly (File | undefined)[];
 
 /**
  * The files of ours among the entries that the machine would answer otherwise for: those that may not be
- * ready, and those that are asked for what they never say. Undefined if there is none.
+ * ready, and those that are asked for what they never say. Undefined if there is none. `all`: also those that it would
+ * answer for as we do.
  */
-export function oursAmong(task: Task, entries: readonly PollEntry[]): Ours | undefined {
+export function oursAmong(
+  task: Task,
+  entries: readonly PollEntry[],
+  all = false,
+): Ours | undefined {
   const readiness = readinessOf(task.kernel);
   const { anyBusy, untrue } = readiness;
-  if (!anyBusy && !entries.some(({ events }) => events & untrue)) return undefined;
+  if (!all && !anyBusy && !entries.some(({ events }) => events & untrue)) return undefined;
   const files = task.fgetAll(Int32Array.from(entries, ({ fd }) => fd));
   let any = false;
   const ours = entries.map(({ events }, i) => {
     const file = files[i];
-    if (!file || !readiness.mayDiffer(file, events)) return undefined;
+    if (!file?.f_op.poll || !(all || readiness.mayDiffer(file, events))) return undefined;
     any = true;
     return file;
   });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { cli, main } from '../cli.js';
-import { needsCompiler, program } from '../programs.js';
+import { LINKAGES, needsCompiler, program } from '../programs.js';
 
 const twist = fileURLToPath(new URL('../programs/twist.ts', import.meta.url));
 
@@ -70,3 +70,31 @@ test('lines that are not in the file yet are, when a signal ends the run', async
   expect(await once(child, 'exit')).toEqual([null, 'SIGTERM']);
   expect(readFileSync(file, 'utf8')).toMatch(/^\[?.*"\/dev\/udmabuf".*\) = \d+\n/m);
 });
+
+test.each(LINKAGES)(
+  'what a program maps, lists behind a struct, and waits for is shown (%s)',
+  (linkage) => {
+    const file = traceFile();
+    const args = ['--devices', '+sw_sync', `--trace=${file}`, '--', program('traced', linkage)];
+    const { stdout, stderr } = cli('run', ...args);
+    expect(stderr).toBe('');
+    const map = stdout.trim();
+    const lines = readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => /^(mmap|poll|p?select|ioctl\(\d+, UDMABUF)/.test(line))
+      .map((line) => line.replace(/0x7ff\w+/g, 'ADDRESS'));
+    const [buffer, memfd, fence] = [6, 7, 9];
+    const item = (offset: number) => `{memfd=${memfd}, __pad=0, offset=${offset}, size=4096}`;
+    const asked = `[{fd=0, events=POLLPRI}, {fd=${fence}, events=POLLIN}], 2`;
+    const mapped = (length: number, prot: string) =>
+      `mmap(NULL, ${length}, ${prot}, MAP_SHARED, ${buffer}, 0)`;
+    expect(lines).toEqual([
+      `${mapped(8192, 'PROT_READ|PROT_WRITE')} = ${map}`,
+      `${mapped(12288, 'PROT_READ')} = -1 EINVAL`,
+      `ioctl(4, UDMABUF_CREATE_LIST, {flags=0, count=2, list=[${item(0)}, ${item(4096)}]}) = 8`,
+      `poll(${asked}, 0) = 0`,
+      `poll(${asked}, -1) = 1 ([{fd=${fence}, revents=POLLIN}])`,
+      expect.stringMatching(/^p?select6?\(10, 0x\w+, NULL, NULL, NULL.*\) = 1$/),
+    ]);
+  },
+);

@@ -44,8 +44,10 @@ const mmap: Handler = (call) => {
   if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
   const pieces = mmapFile(file, { length, prot, flags, offset }, call.task);
   if (isOwnMemory(file, pieces, offset)) {
-    observe(call, file, flags & FIXED ? call.arg(0) : undefined);
-    return CONTINUE;
+    const answer = call.traced ? mapAsAsked(call) : CONTINUE;
+    if (answer === CONTINUE) observe(call, file, flags & FIXED ? call.arg(0) : undefined);
+    else if (call.answered >= 0) observe(call, file, call.answered);
+    return answer;
   }
   const answer = mapPieces(call, file, pieces);
   if (answer === ANSWERED && call.answered >= 0) observe(call, file, call.answered);
@@ -57,6 +59,24 @@ function observe(call: Call, file: File, address: number | undefined): void {
   if (!observers.active) return;
   const [length, prot, offset] = [pageAlign(call.arg(1)), call.int(2), call.arg(5)];
   observers.tell('mapped', { file, pid: call.task.pid, address, length, prot, offset });
+}
+
+/**
+ * Has the caller make its call as it stands, for who looks on to see the address: what comes of a call that goes on is
+ * not known here. Where that is not allowed it goes on.
+ */
+function mapAsAsked(call: Call): typeof ANSWERED | typeof CONTINUE {
+  const [address, length, prot, flags] = [call.arg(0), call.arg(1), call.int(2), call.int(3)];
+  // With this type the machine looks at our mark, too.
+  if ((flags & MAP_TYPE) !== MAP_SHARED && (flags & MAP_TYPE) !== MAP_PRIVATE) return CONTINUE;
+  const marked = INJECTED_MMAP * 2 ** 32 + call.uint(3);
+  const args = [address, length, prot, marked, call.int(4), call.arg(5)];
+  const result = new Float64Array(1);
+  const calls = [{ nr: native.SYS.mmap as number, args }];
+  const { listener, notif, tid } = call;
+  if (native.injectCalls(listener, notif, tid, calls, result) < 0) return CONTINUE;
+  call.answered = result[0] as number;
+  return ANSWERED;
 }
 
 /**

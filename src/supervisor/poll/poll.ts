@@ -62,8 +62,10 @@ interface Waiting {
 function waitFor(call: Call, waiting: Waiting): Answer {
   const { entries, timeout, sigmask, same, tellLeft, answer } = waiting;
   const { task } = call;
-  const ours = oursAmong(task, entries);
-  if (!ours || machineFinds(entries, ours, timeout !== 0, same)) return CONTINUE;
+  const traced = isTraced(call);
+  const ours = oursAmong(task, entries, traced);
+  if (!ours) return CONTINUE;
+  if (!traced && machineFinds(entries, ours, timeout !== 0, same)) return CONTINUE;
   const now = performance.now();
   call.deadline ??= timeout === undefined ? Number.POSITIVE_INFINITY : now + timeout;
   const left = Math.max(0, call.deadline - now);
@@ -207,19 +209,23 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalM
   });
 }
 
+/** Who looks on is to see what comes of it: of a call that the machine makes that is not known. */
+const isTraced = (call: Call) => call.traced !== undefined;
+
 /** A call is only worth while to be looked at where there is a file that the machine may be wrong about. */
 const ifAny =
   (handler: Handler): Handler =>
   (call) => {
     const readiness = readinessOf(call.task.kernel);
-    return readiness.anyBusy || readiness.untrue !== 0 ? handler(call) : CONTINUE;
+    const isNeeded = readiness.anyBusy || readiness.untrue !== 0 || isTraced(call);
+    return isNeeded ? handler(call) : CONTINUE;
   };
 
 /** select(2) asks for what such files say anyway: it only matters that they may not be ready. */
 const ifBusy =
   (handler: Handler): Handler =>
   (call) =>
-    readinessOf(call.task.kernel).anyBusy ? handler(call) : CONTINUE;
+    readinessOf(call.task.kernel).anyBusy || isTraced(call) ? handler(call) : CONTINUE;
 
 export const pollCalls = {
   poll: ifAny((call) => {
