@@ -81,8 +81,7 @@ test.each(LINKAGES)(
     const map = stdout.trim();
     const lines = readFileSync(file, 'utf8')
       .split('\n')
-      .filter((line) => /^(mmap|poll|p?select|ioctl\(\d+, UDMABUF)/.test(line))
-      .map((line) => line.replace(/0x7ff\w+/g, 'ADDRESS'));
+      .filter((line) => /^(mmap|p?poll|p?select|ioctl\(\d+, UDMABUF)/.test(line));
     const [buffer, memfd, fence] = [6, 7, 9];
     const item = (offset: number) => `{memfd=${memfd}, __pad=0, offset=${offset}, size=4096}`;
     const asked = `[{fd=0, events=POLLPRI}, {fd=${fence}, events=POLLIN}], 2`;
@@ -92,9 +91,14 @@ test.each(LINKAGES)(
       `${mapped(8192, 'PROT_READ|PROT_WRITE')} = ${map}`,
       `${mapped(12288, 'PROT_READ')} = -1 EINVAL`,
       `ioctl(4, UDMABUF_CREATE_LIST, {flags=0, count=2, list=[${item(0)}, ${item(4096)}]}) = 8`,
-      `poll(${asked}, 0) = 0`,
-      `poll(${asked}, -1) = 1 ([{fd=${fence}, revents=POLLIN}])`,
+      expect.stringContaining(`poll(${asked}, `),
+      expect.stringContaining(`poll(${asked}, `),
       expect.stringMatching(/^p?select6?\(10, 0x\w+, NULL, NULL, NULL.*\) = 1$/),
+    ]);
+    expect(lines.slice(3).map((line) => line.split(' = ')[1])).toEqual([
+      '0',
+      `1 ([{fd=${fence}, revents=POLLIN}])`,
+      '1',
     ]);
   },
 );
