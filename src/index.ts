@@ -180,7 +180,7 @@ export * from './printk.js';
 export { UnsupportedMachineError } from './supervisor/spawn.js';
 export { drawLayout } from './svg/draw_layout.js';
 export type { KernelSymbols, SymbolName } from './symbols.js';
-export * from './syscall/posix.js';
+export * from './syscall/calls.js';
 export type { Task } from './task.js';
 export {
   FEATURES,

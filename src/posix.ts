@@ -15,9 +15,9 @@ import {
   type PosixPromises,
   SOCK_SEQPACKET,
   type StatResult,
-} from './syscall/posix.js';
+} from './syscall/calls.js';
 
-export * from './syscall/posix.js';
+export * from './syscall/calls.js';
 
 const F_DUPFD_CLOEXEC = 1030;
 const ENOTSUP = 95;

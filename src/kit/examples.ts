@@ -12,7 +12,7 @@ import {
   O_RDWR,
 } from '../../ioctl/index.js';
 import { native } from '../native.js';
-import type { Posix } from '../syscall/posix.js';
+import type { Posix } from '../syscall/calls.js';
 
 /**
  * What an example can use, also taken apart: `({ buffer }) => …`. All that it makes is closed when the example has

@@ -9,7 +9,7 @@ import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
-import type { PollFd } from './posix.js';
+import type { PollFd } from './calls.js';
 
 /** Milliseconds between looks at what the machine's kernel does not watch for us. */
 const LOOK_AGAIN = 10;

@@ -26,12 +26,12 @@ import { ArgumentMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, SystemError } from '../native.js';
 import * as machine from '../posix.js';
 import { KERN_WARNING } from '../printk.js';
+import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './calls.js';
 import { LocalCall } from './local_call.js';
 import { LocalTask } from './local_task.js';
 import { vfsLlseek } from './lseek.js';
 import { isOwnMemory, mmapFile } from './mmap.js';
 import { oursAmong, PollWait, reventsNow, tellRevents } from './poll_set.js';
-import type { Argument, Message, PollFd, Posix, PosixPromises, StatResult } from './posix.js';
 
 const stat = new Float64Array(STAT_FIELDS);
 
