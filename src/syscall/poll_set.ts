@@ -129,8 +129,13 @@ export class PollWait implements Wakeable {
     let all = true;
     for (const [fd, wanted] of events) {
       const duplicate = task.tryDuplicate(fd);
-      if (duplicate === -Errno.EBADF) all = false;
-      else all = native.epollCtl(epfd, EPOLL_CTL_ADD, keep(duplicate), wanted, 0) === 0 && all;
+      if (duplicate === -Errno.EBADF) {
+        all = false;
+        continue;
+      }
+      const added = native.epollCtl(epfd, EPOLL_CTL_ADD, keep(duplicate), wanted, 0);
+      // What epoll refuses, regular files and the like, says always the same.
+      if (added < 0 && added !== -Errno.EPERM) all = false;
     }
     try {
       this.#watch = native.watchFd(epfd, () => this.#wake?.());

@@ -1,15 +1,27 @@
 /** What a driver says that its file is ready for, in programs: each event by each call. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { io, ioctls } from '../../../ioctl/index.js';
+import {
+  io,
+  ioctls,
+  O_RDWR,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLPRI,
+  requests,
+} from '../../../ioctl/index.js';
 import { defineDevice } from '../../../src/index.js';
 import { LINKAGES, needsCompiler, program } from '../../programs.js';
 import { expectNothingLeft, run, testKernel } from '../../run.js';
 
 beforeEach(needsCompiler);
 
+const told_ioctls = ioctls({ READY: io('\xbd', 1) });
+const { READY } = requests(told_ioctls);
 const told = defineDevice({
   name: 'told',
-  ioctls: ioctls({ READY: io('\xbd', 1) }),
+  ioctls: told_ioctls,
   open: () => ({ ready: 0 }),
   poll: ({ state }) => state.ready,
   ioctl: {
@@ -58,4 +70,29 @@ describe.each(LINKAGES)('what a file is ready for (%s)', (linkage) => {
     ]);
     await expectNothingLeft(kernel);
   });
+});
+
+test('is told by kernel.sys.poll, at once and to who waits', async () => {
+  const kernel = testKernel();
+  kernel.addDevice(told);
+  const { sys } = kernel;
+  const fd = sys.open('/dev/told', O_RDWR);
+  const ready = (events: number) => {
+    const entry = { fd, events, revents: 0 };
+    sys.poll([entry], 0);
+    return entry.revents;
+  };
+  for (const events of [0, POLLIN, POLLOUT, POLLPRI, POLLERR, POLLHUP, POLLPRI | POLLERR]) {
+    sys.ioctl(fd, READY, events);
+    expect(ready(POLLIN | POLLOUT | POLLPRI)).toBe(events);
+    expect(ready(0)).toBe(events & (POLLERR | POLLHUP));
+  }
+  for (const events of [POLLPRI, POLLERR, POLLHUP]) {
+    sys.ioctl(fd, READY, 0);
+    const entry = { fd, events: POLLPRI, revents: 0 };
+    const waiting = sys.promises.poll([entry], -1);
+    sys.ioctl(fd, READY, events);
+    expect(await waiting).toBe(1);
+    expect(entry.revents).toBe(events);
+  }
 });
