@@ -1,6 +1,6 @@
 /*
- * A thread's own call, with another path: where the path that it named leads through what only we have, to
- * something of the machine's.
+ * A thread's own call, with another path, or two: where the path that it named leads through what only we have,
+ * to something of the machine's.
  *
  * The thread makes the call itself: its credentials, its root, its umask count, and it waits as long as
  * opening takes (a FIFO's other end). All that while it is traced, so that its registers are its own
@@ -18,15 +18,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SCRATCH = 2 * PATH_MAX, PATIENCE_NS = 10 * 1000 * 1000 };
+enum { PATHS = 2, ROOM = 2 * PATH_MAX, SCRATCH = PATHS * ROOM, PATIENCE_NS = 10 * 1000 * 1000 };
 
 struct redirection {
     int listener;
     struct seccomp_notif notif;
     pid_t tid;
-    uint32_t argument; /* which one is the path */
-    uint64_t mark;     /* in the last argument: the filter lets the call through */
-    char path[PATH_MAX + 8];
+    uint64_t mark; /* in the last argument: the filter lets the call through */
+    uint32_t count;
+    struct {
+        uint32_t argument; /* which one it is */
+        char text[PATH_MAX + 8];
+    } paths[PATHS];
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t news;
@@ -56,13 +59,13 @@ static bool set_mask(pid_t tid, uint64_t mask) {
 }
 
 /* The call itself. Signals interrupt it as they would have: `mask` is the thread's own. */
-static bool make_call(struct redirection *r, const registers *original, uint64_t path,
+static bool make_call(struct redirection *r, const registers *original, uint64_t scratch,
                       uint64_t mask) {
     const struct seccomp_data *data = &r->notif.data;
     registers registers = *original;
     uint64_t args[6];
     for (int i = 0; i < 6; i++) args[i] = data->args[i];
-    args[r->argument] = path;
+    for (uint32_t i = 0; i < r->count; i++) args[r->paths[i].argument] = scratch + i * ROOM;
     args[5] = r->mark;
     arch_set_call(&registers, data->instruction_pointer, (uint64_t)data->nr, args);
     if (arch_set(r->tid, &registers) || !tracee_to_syscall_stop(r->tid)) return false;
@@ -73,8 +76,8 @@ static bool make_call(struct redirection *r, const registers *original, uint64_t
     return true;
 }
 
-/* Puts the path into memory of the thread's, for the time of the call. False: the thread is gone. */
-static bool with_path(struct redirection *r, const registers *original, uint64_t mask) {
+/* Puts the paths into memory of the thread's, for the time of the call. False: the thread is gone. */
+static bool with_paths(struct redirection *r, const registers *original, uint64_t mask) {
     uint64_t after = r->notif.data.instruction_pointer;
     uint64_t map[6] = {
         0, SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
@@ -82,8 +85,12 @@ static bool with_path(struct redirection *r, const registers *original, uint64_t
     if (!run_call(r->tid, original, after, SYS_mmap, map, &page)) return false;
     r->result = page;
     if (has_failed(page)) return true;
-    struct iovec ours = {r->path, strlen(r->path) + 1}, theirs = {(void *)page, ours.iov_len};
-    if (process_vm_writev(r->tid, &ours, 1, &theirs, 1, 0) < 0)
+    struct iovec ours[PATHS], theirs[PATHS];
+    for (uint32_t i = 0; i < r->count; i++) {
+        ours[i] = (struct iovec){r->paths[i].text, strlen(r->paths[i].text) + 1};
+        theirs[i] = (struct iovec){(char *)page + i * ROOM, ours[i].iov_len};
+    }
+    if (process_vm_writev(r->tid, ours, r->count, theirs, r->count, 0) < 0)
         r->result = -errno;
     else if (!make_call(r, original, (uint64_t)page, mask))
         return false;
@@ -107,7 +114,7 @@ static int at_stop(struct redirection *r) {
     pid_t tid = r->tid;
     if (arch_get(tid, &original) || !arch_at_call(&original, &r->notif.data)) return -ESRCH;
     if (ptrace(PTRACE_GETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
-    if (!set_mask(tid, ~(uint64_t)0) || !with_path(r, &original, mask)) return -ESRCH;
+    if (!set_mask(tid, ~(uint64_t)0) || !with_paths(r, &original, mask)) return -ESRCH;
     bool interrupted = is_interrupted(r->result);
     registers finally = original;
     arch_set_result(&finally, r->notif.data.instruction_pointer, r->result);
@@ -158,6 +165,26 @@ static int wait_a_little(struct redirection *r, double *result) {
     return error;
 }
 
+/* Arrays of the places and the paths. */
+static int path_args(napi_env env, napi_value places, napi_value paths, struct redirection *r) {
+    uint32_t count;
+    if (napi_get_array_length(env, places, &r->count) != napi_ok ||
+        napi_get_array_length(env, paths, &count) != napi_ok || count != r->count || count == 0 ||
+        count > PATHS)
+        return -EINVAL;
+    for (uint32_t i = 0; i < count; i++) {
+        napi_value place, path;
+        if (napi_get_element(env, places, i, &place) != napi_ok ||
+            napi_get_element(env, paths, i, &path) != napi_ok)
+            return -EINVAL;
+        r->paths[i].argument = (uint32_t)int_arg(env, place);
+        if (r->paths[i].argument > 4) return -EINVAL;
+        int error = string_arg(env, path, r->paths[i].text, sizeof r->paths[i].text);
+        if (error) return error;
+    }
+    return 0;
+}
+
 EXPORT(redirectCall) {
     ARGUMENTS(7);
     void *notif, *result;
@@ -170,13 +197,11 @@ EXPORT(redirectCall) {
     r->listener = int_arg(env, argv[0]);
     memcpy(&r->notif, notif, sizeof r->notif);
     r->tid = int_arg(env, argv[2]);
-    r->argument = (uint32_t)int_arg(env, argv[3]);
     r->mark = word_arg(env, argv[5]);
     r->users = 2;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->news, NULL);
-    int error = string_arg(env, argv[4], r->path, sizeof r->path);
-    if (!error && r->argument > 4) error = -EINVAL;
+    int error = path_args(env, argv[3], argv[4], r);
     if (!error) error = start(r);
     if (error)
         free(r);

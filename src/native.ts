@@ -220,8 +220,8 @@ export interface Native {
     listener: number,
     notif: Uint8Array,
     tid: number,
-    argument: number,
-    path: string,
+    places: readonly number[],
+    paths: readonly string[],
     mark: number,
     result: Float64Array,
   ): number;

@@ -19,6 +19,8 @@ export interface Task {
   readonly credentials: Credentials;
   /** capable(): whether it has a capability (`CAP_SYS_ADMIN`), as of now. */
   capable(capability: number): boolean;
+  /** umask(2), as of now. */
+  readonly umask: number;
   /** The program's name, as ps(1) shows it: up to 15 bytes. */
   readonly comm: string;
   /** The memory that the addresses in its arguments are of. */

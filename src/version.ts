@@ -208,10 +208,16 @@ export const FEATURES = {
     source:
       '19d6634d8789 ("dma-buf: Add unlocked variant of attachment-mapping functions"), 56e5abba8c3e ("dma-buf: Add unlocked variant of vmapping functions")',
   },
+  /** ACLs are set by a call of their own within the kernel. */
+  vfs_set_acl: {
+    since: '6.2',
+    source: '"acl: add vfs posix acl api" of October 2022; the recordings of 6.1 are without it',
+  },
   dma_fence_set_deadline: {
     since: '6.4',
     source: 'aec11c8d7cb3 ("dma-buf/dma-fence: Add deadline awareness")',
   },
+  fchmodat2: { since: '6.6', source: '09da082b07bb ("fs: Add fchmodat2()")' },
   SYNC_IOC_SET_DEADLINE: {
     since: '6.6',
     source: '63ee44540205 ("dma-buf/sync_file: Add SET_DEADLINE ioctl")',

@@ -15,6 +15,8 @@ const LISTED = [
   ...['stat', 'badargs', 'fileops', 'mmap', 'sysfs', 'life'],
   ...['fence', 'deadline', 'epoll'],
 ];
+/** Asked as root, and as an ordinary user: who is one already cannot become either. */
+const AS_ROOT = ['paths'];
 /** It uses memory that it gave back, and what is there then depends on what else a program has. */
 const STATIC = ['walk'];
 
@@ -34,6 +36,11 @@ describe.each(RECORDED_VERSIONS)('as Linux %s', (version) => {
     test.each(LISTED)('%s: what differs is listed, and only that', (name) =>
       expectListed(version, linkage, name),
     );
+
+    test.for(AS_ROOT)('%s: what differs is listed, and only that', (name, { skip }) => {
+      if (process.getuid?.() !== 0) skip('only root can ask as root');
+      return expectListed(version, linkage, name);
+    });
   });
 
   test.each(STATIC)('static %s: what differs is listed, and only that', (name) =>

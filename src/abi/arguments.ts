@@ -36,6 +36,8 @@ export interface Argument {
     | 'pollfds'
     /** fd_set, of as many descriptors as the first argument says. */
     | 'fd_set'
+    /** Octal, as permissions are written. */
+    | 'mode'
     | 'flags'
     | 'one of';
   /** Of flags: their names. */
@@ -64,6 +66,17 @@ export const access_mode = flagsOf([
 ]);
 /** Among them AT_SYMLINK_NOFOLLOW. */
 export const at_flags = flagsOf(flags({ AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_EMPTY_PATH }));
+/** Permissions, and perhaps a file's type. */
+export const mode: Argument = { kind: 'mode' };
+export const inotify_mask = flagsOf(
+  flags({
+    ...{ IN_ACCESS: 0x1, IN_MODIFY: 0x2, IN_ATTRIB: 0x4, IN_CLOSE_WRITE: 0x8 },
+    ...{ IN_CLOSE_NOWRITE: 0x10, IN_OPEN: 0x20, IN_MOVED_FROM: 0x40, IN_MOVED_TO: 0x80 },
+    ...{ IN_CREATE: 0x100, IN_DELETE: 0x200, IN_DELETE_SELF: 0x400, IN_MOVE_SELF: 0x800 },
+    ...{ IN_ONLYDIR: 0x01000000, IN_DONT_FOLLOW: 0x02000000, IN_EXCL_UNLINK: 0x04000000 },
+    ...{ IN_MASK_CREATE: 0x10000000, IN_MASK_ADD: 0x20000000, IN_ONESHOT: 0x80000000 },
+  }),
+);
 export const prot = flagsOf(PROT_FLAGS);
 export const map_flags = flagsOf(MAP_FLAGS);
 export const whence = oneOf(['SEEK_SET', 'SEEK_CUR', 'SEEK_END', 'SEEK_DATA', 'SEEK_HOLE']);

@@ -3,6 +3,8 @@
 /** <linux/fcntl.h> */
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EACCESS = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
 

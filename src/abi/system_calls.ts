@@ -241,6 +241,8 @@ const TRANSFER = ['EINTR', 'EIO'] as const;
 const path = { filter: unlessOurs };
 const opening = { ...path, errors: OPEN, interrupted: ERESTARTSYS, atOnce: true };
 const stating = { ...path, errors: STAT };
+/** Names go where the directory is: a link at the end is itself what the call is about. */
+const naming = { ...path, nofollow: true };
 const looking = { ...path, errors: PATH };
 const transfer = { errors: TRANSFER, transfer: true };
 const reading = { needed: reads, filter: transfersOf('reads'), ...transfer };
@@ -248,7 +250,7 @@ const writing = { needed: writes, filter: transfersOf('writes'), ...transfer };
 const waiting = { interrupted: ERESTARTSYS };
 const polling = { errors: WAIT, interrupted: ERESTARTNOHAND };
 
-const { address, at_flags, dirfd, fd, fd_set, int, long } = arg;
+const { address, at_flags, dirfd, fd, fd_set, int, long, mode } = arg;
 
 export const systemCalls = {
   // What programs do all the time comes first.
@@ -292,6 +294,43 @@ export const systemCalls = {
   lgetxattr: { args: [arg.path, arg.string, address, long], nofollow: true, ...path },
   listxattr: { args: [arg.path, address, long], ...path },
   llistxattr: { args: [arg.path, address, long], nofollow: true, ...path },
+
+  setxattr: { args: [arg.path, arg.string, address, long, int], ...path },
+  lsetxattr: { args: [arg.path, arg.string, address, long, int], nofollow: true, ...path },
+  removexattr: { args: [arg.path, arg.string], ...path },
+  lremovexattr: { args: [arg.path, arg.string], nofollow: true, ...path },
+
+  mkdir: { args: [arg.path, mode], ...naming },
+  mkdirat: { args: [dirfd, arg.path, mode], ...naming },
+  mknod: { args: [arg.path, mode, int], ...naming },
+  mknodat: { args: [dirfd, arg.path, mode, int], ...naming },
+  symlink: { args: [arg.string, arg.path], ...naming },
+  symlinkat: { args: [arg.string, dirfd, arg.path], ...naming },
+  link: { args: [arg.path, arg.path], ...naming },
+  linkat: { args: [dirfd, arg.path, dirfd, arg.path, int], ...naming },
+  unlink: { args: [arg.path], ...naming },
+  unlinkat: { args: [dirfd, arg.path, int], ...naming },
+  rmdir: { args: [arg.path], ...naming },
+  rename: { args: [arg.path, arg.path], ...naming },
+  renameat: { args: [dirfd, arg.path, dirfd, arg.path], ...naming },
+  renameat2: { args: [dirfd, arg.path, dirfd, arg.path, int], ...naming },
+
+  chmod: { args: [arg.path, mode], ...path },
+  fchmod: { args: [fd, mode] },
+  fchmodat: { args: [dirfd, arg.path, mode], ...path },
+  fchmodat2: { args: [dirfd, arg.path, mode, at_flags], ...path },
+  chown: { args: [arg.path, int, int], ...path },
+  lchown: { args: [arg.path, int, int], nofollow: true, ...path },
+  fchown: { args: [fd, int, int] },
+  fchownat: { args: [dirfd, arg.path, int, int, at_flags], ...path },
+  utime: { args: [arg.path, address], ...path },
+  utimes: { args: [arg.path, address], ...path },
+  futimesat: { args: [dirfd, arg.path, address], ...path },
+  utimensat: { args: [dirfd, arg.path, address, at_flags], ...path },
+
+  statfs: { args: [arg.path, address], ...path },
+  inotify_add_watch: { args: [fd, arg.path, arg.inotify_mask], ...path },
+  name_to_handle_at: { args: [dirfd, arg.path, address, address, int], ...path },
 
   fstat: { args: [fd, address], errors: STAT },
   fstatfs: { args: [fd, address], errors: ['EINTR', 'EIO', 'ENOMEM'] },

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../ioctl/index.js';
@@ -21,6 +21,8 @@ export class DirectoryStandIn implements Backing {
 
   constructor() {
     const directory = mkdtempSync(join(tmpdir(), 'dmabuf-shim-'));
+    // Who may change into it is not the machine's to decide.
+    chmodSync(directory, 0o755);
     this.#fd = native.open(directory, O_DIRECTORY | O_CLOEXEC, 0);
     rmdirSync(directory);
     orThrow(this.#fd);

@@ -47,6 +47,7 @@ export class MachineDirectories {
   }
 
   #survey(directory: Directory): void {
+    if (isOursAlone(directory)) return;
     if (native.fstatat(AT_FDCWD, directory.dentry.path || '/', 0, stat) < 0) return;
     const [dev, ino] = [stat[Stat.dev] as number, stat[Stat.ino] as number];
     const inodes = this.#byDev.get(dev);

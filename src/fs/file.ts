@@ -190,6 +190,8 @@ export class File {
   readonly companions = new Map<number, EpollCompanion>();
   /** Woken when there is something new for `poll` to look at: as often as this is said, an edge for epoll. */
   readonly changed = new WaitQueue();
+  /** What else is to be done when it ends. */
+  readonly atEnd: (() => void)[] = [];
   /** The kernel's own references; made with one. */
   #references = 1;
   /** Programs had it: they may have it still, until the inode ends. */
@@ -307,6 +309,7 @@ export class File {
     if (this.#holds > 0) return;
     const { observers } = this.kernel;
     this.#forget();
+    for (const action of this.atEnd.splice(0)) action();
     for (const companion of this.companions.values()) companion.close();
     if (observers.active) observers.tell('fileReleased', this);
     try {
@@ -319,6 +322,7 @@ export class File {
 
   /** The kernel ends: what it has of the file is closed, what programs have stays theirs. */
   shutdown(): void {
+    for (const action of this.atEnd.splice(0)) action();
     if (this.#references > 0) this.backing.close();
     this.backing.end?.();
     for (const companion of this.companions.values()) companion.close();

@@ -28,6 +28,8 @@ export interface FoundNode {
 export interface FoundMachine {
   kind: 'machine';
   path: string;
+  /** Its place, if it is in a directory that both have. */
+  place?: NewName | undefined;
   /** The way led through a directory or link of ours: the machine's own lookup would not get there. */
   detour: boolean;
 }
@@ -112,6 +114,7 @@ class Walk {
   #detour = false;
   /** Where the way may not leave; restricted lookups only. */
   readonly #top: string;
+  #place: NewName | undefined;
 
   constructor(names: Names, caller: Caller, start: Start, path: string, how?: Restrictions) {
     this.#names = names;
@@ -152,6 +155,7 @@ class Walk {
     return {
       kind: 'machine',
       path: rest ? `${path}/${rest}` : path || '/',
+      place: this.#place,
       detour: this.#detour,
     };
   }
@@ -244,17 +248,16 @@ class Walk {
 
   /** What the machine has, or may have. */
   #enterMachine(name: string, follow: boolean): Found | undefined {
-    this.#directory = undefined;
+    const parent = this.#directory;
+    this.#place = parent && this.#isLast ? { parent, name } : undefined;
     const { tgid, tid, root } = this.#caller;
     const last = this.#todo.length === 0;
     const here = `${this.#at}/${name}`;
     if (this.#at === '/proc' && name === 'self') {
-      this.#at = `/proc/${tgid()}`;
-      return undefined;
+      return this.#move(`/proc/${tgid()}`);
     }
     if (this.#at === '/proc' && name === 'thread-self') {
-      this.#at = `/proc/${tgid()}/task/${tid}`;
-      return undefined;
+      return this.#move(`/proc/${tgid()}/task/${tid}`);
     }
     const entry = PROC_ENTRY.exec(here);
     const magic = entry && this.#enterProc(entry, here, last, follow);
@@ -265,10 +268,14 @@ class Walk {
       const target = native.readlink(path);
       if (typeof target === 'string') return this.#splice(target);
       if (target === -Errno.ENOENT) return this.#machine(here);
-      if (this.#elsewhere) this.#directory = this.#known(path);
+      if (this.#elsewhere) return this.#move(here, this.#known(path));
     }
-    this.#at = here;
-    return undefined;
+    return this.#move(here);
+  }
+
+  #move(at: string, directory?: Directory): undefined {
+    this.#at = at;
+    this.#directory = directory;
   }
 
   /** /proc/PID/fd/N and its like: not a link that can be followed by its text. */

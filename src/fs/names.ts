@@ -1,26 +1,250 @@
 /** New names in our tree, for programs, and names that go: as on devtmpfs for who may, and as on sysfs for nobody. */
-import { Errno } from '../errno.js';
+import type { KernelCore } from '../core.js';
+import { errno } from '../errno.js';
+import { native } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
 import type { Task } from '../task.js';
-import { isKernelsAlone } from './file_system.js';
-import { MAY_EXEC, MAY_WRITE, mayAccess } from './permission.js';
-import type { Directory } from './tree.js';
+import type { CharDeviceOperations } from './char_dev.js';
+import { isOursAlone } from './directories.js';
+import { isKernelsAlone, mountPoint } from './file_system.js';
+import type { NewName } from './namei.js';
+import { CAP_FOWNER, CAP_MKNOD, isOwner, MAY_EXEC, MAY_WRITE, mayAccess } from './permission.js';
+import {
+  currentTime,
+  type Dentry,
+  Directory,
+  FileNode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  S_ISGID,
+  S_ISVTX,
+  Symlink,
+  type TreeNode,
+} from './tree.js';
 
-export type Kind = 'directory' | 'link' | 'node' | 'regular' | 'unnamed' | 'fifo' | 'socket';
+// <linux/fs.h>
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
 
-/** may_create(): 0, or why nothing of a kind can be made in a directory. */
-export function mayCreate(parent: Directory, task: Task, kind: Kind): number {
-  if (!mayAccess(parent, MAY_WRITE | MAY_EXEC, task)) return Errno.EACCES;
-  const path = parent.dentry.path;
-  if (isKernelsAlone(path)) {
-    if (kind === 'unnamed') return Errno.EOPNOTSUPP;
-    return kind === 'regular' ? Errno.EACCES : Errno.EPERM;
+export interface DeviceNumber {
+  major: number;
+  minor: number;
+}
+
+type Kind =
+  | 'directory'
+  | 'link'
+  | 'node'
+  | 'regular file'
+  | 'file without a name'
+  | 'FIFO'
+  | 'socket';
+
+/** may_create(), and what the file system has to say. */
+function mayCreate({ parent }: NewName, task: Task, kind: Kind): void {
+  if (parent.dentry.unlinked) throw errno('ENOENT');
+  if (!mayAccess(parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
+  if (!isKernelsAlone(parent.dentry.path)) return;
+  throw errno(kind === 'regular file' ? 'EACCES' : 'EPERM');
+}
+
+function addNew({ parent, name }: NewName, node: TreeNode, task: Task): Dentry {
+  const { fsuid, fsgid } = task.credentials;
+  node.uid = fsuid;
+  node.gid = parent.mode & S_ISGID ? parent.gid : fsgid;
+  touch(parent);
+  return parent.add(name, node);
+}
+
+function touch(node: TreeNode): void {
+  node.mtime = currentTime();
+  node.ctime = node.mtime;
+}
+
+/** mkdir(2) */
+export function makeDirectory(at: NewName, mode: number, task: Task): void {
+  mayCreate(at, task, 'directory');
+  const inherited = at.parent.mode & S_ISGID;
+  addNew(at, new Directory((mode & (0o777 | S_ISVTX) & ~task.umask) | inherited), task);
+}
+
+/** symlink(2) */
+export function makeLink(at: NewName, target: string, task: Task): void {
+  mayCreate(at, task, 'link');
+  addNew(at, new Symlink(target), task);
+}
+
+/** mknod(2): a device has the driver that its numbers are of. */
+export function makeNode(at: NewName, mode: number, rdev: DeviceNumber, task: Task): void {
+  const type = mode & S_IFMT || S_IFREG;
+  const isDevice = type === S_IFCHR || type === S_IFBLK;
+  if (type === S_IFDIR) throw errno('EPERM');
+  if (!isDevice && ![S_IFREG, S_IFIFO, S_IFSOCK].includes(type)) throw errno('EINVAL');
+  const kind = type === S_IFIFO ? 'FIFO' : type === S_IFSOCK ? 'socket' : 'regular file';
+  mayCreate(at, task, isDevice ? 'node' : kind);
+  const whiteout = type === S_IFCHR && rdev.major === 0 && rdev.minor === 0;
+  if (isDevice && !whiteout && !task.capable(CAP_MKNOD)) throw errno('EPERM');
+  if (!isDevice) throw refuse(at, kind, task);
+  const permissions = mode & 0o7777 & ~task.umask;
+  addNew(at, deviceNode(type | permissions, rdev, task), task);
+}
+
+const noDriver: CharDeviceOperations = {
+  open: () => {
+    throw errno('ENXIO');
+  },
+};
+
+function deviceNode(mode: number, rdev: DeviceNumber, task: Task): FileNode {
+  const device = deviceOf(task.kernel, mode, rdev);
+  const { f_op = noDriver, private_data } = device ?? {};
+  return new FileNode({ mode, rdev, f_op, private_data });
+}
+
+/**
+ * Whether a name that one of ours has had, in a directory that the machine has too, is to become the machine's: as it
+ * is for something that this kernel has not.
+ */
+export function leavesToMachine({ parent, name }: NewName): boolean {
+  const { path } = parent.dentry;
+  if (isOursAlone(parent) || native.access(`${path}/${name}`) === 0) return false;
+  parent.reveal(name);
+  return true;
+}
+
+/** Whether a device of this kernel has these numbers. */
+export function isOurDevice(kernel: KernelCore, mode: number, rdev: DeviceNumber): boolean {
+  return deviceOf(kernel, mode, rdev) !== undefined;
+}
+
+function deviceOf({ charDevices }: KernelCore, mode: number, { major, minor }: DeviceNumber) {
+  if ((mode & S_IFMT) !== S_IFCHR) return undefined;
+  return charDevices.visible.find((each) => each.major === major && each.minor === minor);
+}
+
+/** A regular file, or one without a name, where only this kernel has a directory. */
+export function makeFile(
+  at: NewName,
+  kind: 'regular file' | 'file without a name',
+  task: Task,
+): never {
+  if (kind === 'file without a name' && isKernelsAlone(at.parent.dentry.path)) {
+    if (!mayAccess(at.parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
+    throw errno('EOPNOTSUPP');
   }
-  if (kind === 'directory' || kind === 'link' || kind === 'node') return 0;
-  const what = kind === 'unnamed' ? 'a file without a name' : `a ${kind} file`;
+  mayCreate(at, task, kind);
+  throw refuse(at, kind, task);
+}
+
+function refuse({ parent, name }: NewName, kind: Kind, task: Task) {
   task.kernel.printk(
     KERN_WARNING,
-    `dmabuf-shim: process ${task.pid} cannot make ${what} in ${path}: that directory is ours alone (EPERM)`,
+    `dmabuf-shim: process ${task.pid} cannot make a ${kind} ${parent.dentry.path}/${name}: no machine has that directory (EPERM)`,
   );
-  return Errno.EPERM;
+  return errno('EPERM');
+}
+
+/** may_delete() of who may write to the directory. */
+export function mayDelete({ parent, node }: Dentry, task: Task): Directory {
+  if (!parent) throw errno('EBUSY');
+  if (!mayAccess(parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
+  const { fsuid } = task.credentials;
+  const isOthers = fsuid !== node.uid && fsuid !== parent.uid;
+  if (parent.mode & S_ISVTX && isOthers && !task.capable(CAP_FOWNER)) throw errno('EPERM');
+  return parent;
+}
+
+/** unlink(2), and with `directory` rmdir(2). */
+export function removeName(dentry: Dentry, directory: boolean, task: Task): void {
+  const { node } = dentry;
+  const parent = mayDelete(dentry, task);
+  if (directory && !(node instanceof Directory)) throw errno('ENOTDIR');
+  if (!directory && node instanceof Directory) throw errno('EISDIR');
+  if (isKernelsAlone(parent.dentry.path)) throw errno('EPERM');
+  if (node instanceof Directory && !isEmpty(node)) throw errno('ENOTEMPTY');
+  touch(parent);
+  node.ctime = parent.ctime;
+  parent.delete(dentry.name, !isOursAlone(parent));
+}
+
+function isEmpty(directory: Directory): boolean {
+  return [...directory.dentries()].length === 0;
+}
+
+/** link(2) */
+export function linkName({ node, path }: Dentry, at: NewName, task: Task): void {
+  if (mountPoint(path) !== mountPoint(`${at.parent.dentry.path}/${at.name}`)) throw errno('EXDEV');
+  // fs.protected_hardlinks, which nearly every distribution sets.
+  if (!isOwner(node, task)) throw errno('EPERM');
+  mayCreate(at, task, 'link');
+  if (node instanceof Directory) throw errno('EPERM');
+  touch(at.parent);
+  node.ctime = at.parent.ctime;
+  at.parent.add(at.name, node);
+}
+
+/** renameat2(2): `target` is what has the new name now, if anything of ours has. */
+export function renameName(
+  dentry: Dentry,
+  at: NewName,
+  target: Dentry | undefined,
+  flags: number,
+  task: Task,
+): void {
+  const { node, path } = dentry;
+  const there = `${at.parent.dentry.path}/${at.name}`;
+  if (mountPoint(path) !== mountPoint(there)) throw errno('EXDEV');
+  if (target && flags & RENAME_NOREPLACE) throw errno('EEXIST');
+  if (!target && flags & RENAME_EXCHANGE) throw errno('ENOENT');
+  if (node instanceof Directory && `${there}/`.startsWith(`${path}/`) && target !== dentry) {
+    throw errno('EINVAL');
+  }
+  if (
+    target?.node instanceof Directory &&
+    target !== dentry &&
+    `${path}/`.startsWith(`${there}/`)
+  ) {
+    throw errno(flags & RENAME_EXCHANGE ? 'EINVAL' : 'ENOTEMPTY');
+  }
+  if (target?.node === node) return;
+  const parent = mayDelete(dentry, task);
+  if (target) mayReplace(dentry, target, flags, task);
+  else if (!mayAccess(at.parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
+  if (isKernelsAlone(path)) throw errno(flags ? 'EINVAL' : 'EPERM');
+  for (const each of [parent, at.parent]) touch(each);
+  node.ctime = currentTime();
+  if (flags & RENAME_EXCHANGE && target) {
+    exchange(dentry, target);
+    return;
+  }
+  const { name } = dentry;
+  at.parent.move(dentry, at.name, !isOursAlone(parent));
+  if (flags & RENAME_WHITEOUT) {
+    const whiteout = new FileNode({ mode: S_IFCHR, f_op: noDriver, rdev: { major: 0, minor: 0 } });
+    addNew({ parent, name }, whiteout, task);
+  }
+}
+
+function mayReplace({ node }: Dentry, target: Dentry, flags: number, task: Task): void {
+  mayDelete(target, task);
+  if (flags & RENAME_EXCHANGE) return;
+  const [from, to] = [node instanceof Directory, target.node instanceof Directory];
+  if (from && !to) throw errno('ENOTDIR');
+  if (!from && to) throw errno('EISDIR');
+  if (target.node instanceof Directory && !isEmpty(target.node)) throw errno('ENOTEMPTY');
+}
+
+function exchange(one: Dentry, other: Dentry): void {
+  const [parent, name] = [one.parent as Directory, one.name];
+  const [parentThere, nameThere] = [other.parent as Directory, other.name];
+  const between = `${name}\0`;
+  parentThere.move(other, between);
+  parentThere.move(one, nameThere);
+  parent.move(other, name);
 }

@@ -17,8 +17,10 @@ export function openDentry(dentry: Dentry, task: Task, flags: number): File {
   const { kernel } = task;
   if (node instanceof GeneratedFile) return openGenerated(dentry, node.content, kernel, flags);
   if (node instanceof FileNode) {
-    const reads = (flags & O_ACCMODE) === O_RDONLY;
-    return reads && node.content
+    // With both bits of the access mode it is neither read nor written.
+    const access = flags & O_ACCMODE;
+    const served = access === O_WRONLY || access === O_RDWR;
+    return !served && node.content
       ? openGenerated(dentry, node.content, kernel, flags)
       : openDevice(dentry, node, task, flags);
   }

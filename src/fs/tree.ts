@@ -10,7 +10,11 @@ export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
+export const S_IFIFO = 0o010000;
 export const S_IFSOCK = 0o140000;
+export const S_ISUID = 0o4000;
+export const S_ISGID = 0o2000;
+export const S_ISVTX = 0o1000;
 
 let lastIno = 0x1000;
 
@@ -54,6 +58,14 @@ export class Dentry {
   }
 }
 
+/** Told of names that are made and go, at the root of the tree. */
+export interface TreeObserver {
+  added(dentry: Dentry): void;
+  removed(dentry: Dentry): void;
+  /** It had another path before. */
+  moved(dentry: Dentry, from: string): void;
+}
+
 abstract class Inode {
   readonly ino = ++lastIno;
   /** st_mode: file type and permissions. */
@@ -84,6 +96,8 @@ export class Directory extends Inode {
   machineHasIt: boolean | undefined;
   /** How often directories were put below it. */
   version = 0;
+  /** Of the root: who is told of names. */
+  observer: TreeObserver | undefined;
   readonly #children = new Map<string, Dentry>();
   /** Names of the machine's that are not to be seen: claimed, or those of what was removed in this kernel. */
   readonly #whiteouts = new Set<string>();
@@ -124,6 +138,11 @@ export class Directory extends Inode {
     return this.#whiteouts.has(name);
   }
 
+  /** The machine's entry of that name, if it gets one, is to be seen again. */
+  reveal(name: string): void {
+    this.#whiteouts.delete(name);
+  }
+
   /** Gives a node a name in here; one that had it loses it. */
   add(name: string, node: TreeNode): Dentry {
     this.delete(name);
@@ -131,7 +150,14 @@ export class Directory extends Inode {
     if (node instanceof Directory) node.dentry = dentry;
     this.#insert(dentry);
     node.names++;
+    this.#top.observer?.added(dentry);
     return dentry;
+  }
+
+  get #top(): Directory {
+    let top: Directory = this;
+    while (top.dentry.parent) top = top.dentry.parent;
+    return top;
   }
 
   #insert(dentry: Dentry): void {
@@ -147,6 +173,7 @@ export class Directory extends Inode {
     if (!dentry) return;
     this.#children.delete(name);
     dentry.node.names--;
+    this.#top.observer?.removed(dentry);
   }
 
   /** What is at a path below this directory is of this kernel, or is not: the machine's own is not to be seen. */
@@ -164,7 +191,7 @@ export class Directory extends Inode {
   /** Gives an entry of another directory, or of this one, another name. */
   move(dentry: Dentry, name: string, whiteout = false): void {
     this.delete(name);
-    const { parent } = dentry;
+    const { parent, path: from } = dentry;
     if (parent) {
       parent.#children.delete(dentry.name);
       if (whiteout) parent.#whiteouts.add(dentry.name);
@@ -172,6 +199,7 @@ export class Directory extends Inode {
     dentry.parent = this;
     dentry.name = name;
     this.#insert(dentry);
+    this.#top.observer?.moved(dentry, from);
   }
 
   /** The directory at a path below this one; it and those on the way are made if they are missing. */

@@ -47,3 +47,9 @@ function userNamespace(tid: number): string {
   if (typeof link === 'string') return link;
   return tid === process.pid ? '' : userNamespace(process.pid);
 }
+
+/** umask(2) of a thread. */
+export function umaskOf(tid: number): number {
+  // The field is octal.
+  return Number.parseInt(String(statusOf(tid).number('Umask')), 8);
+}

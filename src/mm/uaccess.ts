@@ -139,7 +139,7 @@ export function strndupUser(
   memory: UserMemory,
   address: number,
   max: number,
-  tooLong: 'EINVAL' | 'ENAMETOOLONG' = 'EINVAL',
+  tooLong: 'EINVAL' | 'ENAMETOOLONG' | 'ERANGE' = 'EINVAL',
 ): string {
   let bytes = new Uint8Array(Math.min(max, 256));
   let have = 0;

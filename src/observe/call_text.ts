@@ -56,6 +56,8 @@ function show(call: CallArguments, { kind, table = [], names = {} }: Argument, i
     case 'int':
     case 'fd':
       return String(call.int(i));
+    case 'mode':
+      return `0${call.uint(i).toString(8)}`;
     case 'offset':
       return call.arg(i) === 0 ? '0' : hex(call.arg(i));
     case 'pollfds':

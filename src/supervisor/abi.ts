@@ -146,8 +146,26 @@ const statfs = struct('statfs', {
   f_spare: array(s64, 4),
 });
 
-/** struct statfs of a file system that holds nothing but open files. */
-export function packStatfs(type: number): Uint8Array {
-  const f_type = BigInt(type);
-  return statfs.create({ f_type, f_bsize: 4096n, f_namelen: 255n, f_frsize: 4096n }).bytes;
+/** How much a file system has room for, and how much of that is free. */
+interface Room {
+  blocks: number;
+  bfree: number;
+  bavail: number;
+  files: number;
+  ffree: number;
+}
+
+/** struct statfs; of a file system that holds nothing but open files it says nothing of room. */
+export function packStatfs(type: number, room?: Room): Uint8Array {
+  return statfs.create({
+    f_type: BigInt(type),
+    ...{ f_bsize: 4096n, f_namelen: 255n, f_frsize: 4096n },
+    ...(room && {
+      f_blocks: BigInt(room.blocks),
+      f_bfree: BigInt(room.bfree),
+      f_bavail: BigInt(room.bavail),
+      f_files: BigInt(room.files),
+      f_ffree: BigInt(room.ffree),
+    }),
+  }).bytes;
 }

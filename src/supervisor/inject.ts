@@ -36,12 +36,19 @@ const result = new Float64Array(1);
  * with its credentials, its root, its umask, and however long it takes.
  */
 export function redirect(call: Call, argument: number, path: string): Answer {
+  return redirectAll(call, new Map([[argument, path]]));
+}
+
+/** The same with as many paths as there are, two at most, by the places of the arguments. */
+export function redirectAll(call: Call, byPlace: ReadonlyMap<number, string>): Answer {
   const { listener, notif, tid, task } = call;
+  const [places, paths] = [[...byPlace.keys()], [...byPlace.values()]];
   result[0] = 0;
-  const answer = native.redirectCall(listener, notif, tid, argument, path, MARK, result);
+  const answer = native.redirectCall(listener, notif, tid, places, paths, MARK, result);
   // It is on its way: what comes of it is between the caller and the machine's kernel.
   if (answer === -Errno.EINPROGRESS) return CONTINUE;
-  if (answer === -Errno.EPERM) reportRefusal(call, `process ${task.pid} cannot be led to ${path}`);
+  if (answer === -Errno.EPERM)
+    reportRefusal(call, `process ${task.pid} cannot be led to ${paths.join(', ')}`);
   if (answer < 0 && answer !== -Errno.ESRCH) return answer;
   call.answered = result[0];
   return ANSWERED;

@@ -7,6 +7,7 @@ import { Errno, ErrnoError, orThrow } from '../errno.js';
 import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
+import { Watches } from '../fs/watches.js';
 import { pendingSignal, statusOf } from '../host/status.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
@@ -78,7 +79,9 @@ export class Supervisor {
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     this.#tasks = new TaskCache(kernel);
-    const context: Context = { kernel, paths: new PathLookup(kernel) };
+    const watches = new Watches(kernel.root);
+    kernel.onClose(() => watches.close());
+    const context: Context = { kernel, paths: new PathLookup(kernel), watches };
     this.#faults = new ProgramFaults(context);
     for (const [name, handler] of Object.entries(handlersOf(context))) {
       const nr = native.SYS[name];

@@ -9,9 +9,12 @@ import { pagesCalls } from './calls/pages.js';
 import { transferCalls } from './calls/transfer.js';
 import type { Context } from './context.js';
 import { directoryCalls } from './paths/directory.js';
+import { nameCalls } from './paths/names.js';
 import { openCalls } from './paths/open.js';
 import { rootCalls } from './paths/roots.js';
+import { setattrCalls } from './paths/setattr.js';
 import { statCalls } from './paths/stat.js';
+import { watchCalls } from './paths/watch.js';
 import { epollCalls } from './poll/epoll.js';
 import { pollCalls } from './poll/poll.js';
 
@@ -29,6 +32,9 @@ export function handlersOf(context: Context): Readonly<Record<Served, Handler>> 
     ...statCalls(context),
     ...directoryCalls(context),
     ...rootCalls(context),
+    ...nameCalls(context),
+    ...setattrCalls(context),
+    ...watchCalls(context),
     ...epollCalls,
     ...netlinkCalls,
     ...pollCalls,

@@ -4,7 +4,7 @@ import { HIGH_FDS } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { Errno, errnoName, orThrow } from '../errno.js';
 import { type File, isServed } from '../fs/file.js';
-import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
+import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
 import {
   cwdOf,
   linkOfDescriptor,
@@ -59,6 +59,10 @@ export class RemoteTask implements Task {
 
   get credentials(): Credentials {
     return credentialsOf(this.tid);
+  }
+
+  get umask(): number {
+    return umaskOf(this.tid);
   }
 
   capable(capability: number): boolean {

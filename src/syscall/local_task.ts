@@ -3,7 +3,7 @@ import { F_GETFL } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
-import { type Credentials, credentialsOf, isCapable } from '../host/credentials.js';
+import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
 import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory, type UserMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -29,6 +29,10 @@ export class LocalTask implements Task {
 
   get credentials(): Credentials {
     return credentialsOf(this.pid);
+  }
+
+  get umask(): number {
+    return umaskOf(this.pid);
   }
 
   capable(capability: number): boolean {

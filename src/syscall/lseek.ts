@@ -1,6 +1,7 @@
 import { errno, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
-import { GeneratedFile } from '../fs/tree.js';
+import { isKernelsAlone } from '../fs/file_system.js';
+import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { native } from '../native.js';
 import type { Task } from '../task.js';
 
@@ -30,8 +31,14 @@ function seekNative(file: File, offset: number, whence: number, task: Task, fd: 
   try {
     const node = file.attributes.dentry?.node;
     // The size that it says it has is not that of its content.
-    if (whence === SEEK_END && node instanceof GeneratedFile && node.size > 0) {
+    const hasSize = node instanceof GeneratedFile || node instanceof FileNode;
+    if (whence === SEEK_END && hasSize && node.size > 0) {
       return orThrow(native.lseek(own, node.size + offset, SEEK_SET));
+    }
+    // A directory of devtmpfs has no end, one of sysfs no size.
+    if (node instanceof Directory && whence > SEEK_CUR) {
+      if (!isKernelsAlone(file.attributes.dentry?.path ?? '')) throw errno('EINVAL');
+      return orThrow(native.lseek(own, offset, SEEK_SET));
     }
     const position = orThrow(native.lseek(own, offset, whence));
     if (position === 0 && whence !== SEEK_CUR) rewind(file, task, fd);

@@ -5,6 +5,8 @@
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
 import type { File, Segment } from '../../fs/file.js';
+import { isKernelsAlone } from '../../fs/file_system.js';
+import { Directory } from '../../fs/tree.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf as anyFileOf } from './fd.js';
 
@@ -118,6 +120,15 @@ const refuse =
   (call) =>
     fileOf(call) ? -Errno[code] : CONTINUE;
 
+/** There is nothing to write back of attributes, and no way to for directories of sysfs. */
+const fsync: Handler = (call) => {
+  const file = anyFileOf(call);
+  if (!file?.f_op.native) return file ? -Errno.EINVAL : CONTINUE;
+  const { dentry } = file.attributes;
+  const none = dentry?.node instanceof Directory && isKernelsAlone(dentry.path);
+  return none ? -Errno.EINVAL : CONTINUE;
+};
+
 export const transferCalls = {
   read: transfer('read', oneSegment),
   readv: transfer('read', iovec),
@@ -134,8 +145,8 @@ export const transferCalls = {
   copy_file_range,
   fallocate,
   ftruncate: (call) => (anyFileOf(call) ? -Errno.EINVAL : CONTINUE),
-  fsync: refuse('EINVAL'),
-  fdatasync: refuse('EINVAL'),
+  fsync,
+  fdatasync: fsync,
   sync_file_range: refuse('ESPIPE'),
   readahead: refuse('EINVAL'),
   shutdown: refuse('ENOTSOCK'),

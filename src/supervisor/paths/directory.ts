@@ -3,6 +3,7 @@ import { O_DIRECTORY, O_RDONLY } from '../../../ioctl/index.js';
 import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import { isOursAlone } from '../../fs/directories.js';
+import { isKernelsAlone } from '../../fs/file_system.js';
 import { directoryOf, isPathOnly, pathFile } from '../../fs/open.js';
 import { MAY_EXEC, mayAccess } from '../../fs/permission.js';
 import { type Dentry, Directory, S_IFMT, type TreeNode } from '../../fs/tree.js';
@@ -22,7 +23,7 @@ interface Entry {
   name: Uint8Array;
 }
 
-export function directoryCalls({ paths, kernel }: Context) {
+export function directoryCalls({ paths, kernel, watches }: Context) {
   /**
    * The machine's entries and ours. The position of the open directory counts entries, so that
    * rewinddir, telldir and seekdir, which only set it, work on it as it is.
@@ -33,7 +34,8 @@ export function directoryCalls({ paths, kernel }: Context) {
     const dentry = file?.attributes.dentry;
     if (file && isPathOnly(file)) return -Errno.EBADF;
     if (dentry && !(dentry.node instanceof Directory)) return CONTINUE;
-    if (dentry?.unlinked) return -Errno.ENOENT;
+    // Of a directory that the kernel has removed Linux still shows itself, and where it was.
+    if (dentry?.unlinked && !isKernelsAlone(dentry.path)) return -Errno.ENOENT;
     // What is called so in the caller's mounts or below its root may be another directory: what it is counts.
     const [dev, ino] = [stat[Stat.dev] as number, stat[Stat.ino] as number];
     const directory = directoryOf(file) ?? kernel.directories.find(dev, ino);
@@ -41,6 +43,7 @@ export function directoryCalls({ paths, kernel }: Context) {
     // Opened once more: the caller's own position counts the entries of both.
     const machine = file ? undefined : call.task.openDescriptor(fd, O_DIRECTORY);
     const entries = listing(directory, machine);
+    if (file) watches.listed(file);
     const own = call.task.dupDescriptor(fd);
     try {
       const position = orThrow(native.lseek(own, 0, SEEK_CUR));
@@ -123,7 +126,7 @@ function listing(directory: Directory, fd: number | undefined): Entry[] {
       if (!directory.hides(Buffer.from(name, 'latin1').toString())) add(name, ino, type);
     });
   }
-  for (const { name, node } of directory.dentries()) {
+  for (const { name, node } of directory.dentry.unlinked ? [] : directory.dentries()) {
     if (node instanceof Directory && entries.has(Buffer.from(name).toString('latin1'))) continue;
     add(Buffer.from(name).toString('latin1'), node.ino, typeOf(node));
   }

@@ -1,6 +1,6 @@
 /** From the path in a program's call to what it names. */
 
-import { AT_FDCWD } from '../../abi/constants.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
 import type { KernelCore } from '../../core.js';
 import { ErrnoError } from '../../errno.js';
 import { isOursAlone } from '../../fs/directories.js';
@@ -9,6 +9,7 @@ import {
   type FoundDescriptor,
   type FoundMachine,
   type FoundNode,
+  type NewName,
   type NotFound,
   namei,
   type Restrictions,
@@ -16,16 +17,17 @@ import {
 } from '../../fs/namei.js';
 import { directoryOf } from '../../fs/open.js';
 import { MAY_EXEC, mayAccess } from '../../fs/permission.js';
-import { Directory } from '../../fs/tree.js';
+import { Directory, S_IFDIR, S_IFMT } from '../../fs/tree.js';
 import { belowRoot, rootOf } from '../../host/roots.js';
 import { anyServed, isServed } from '../../host/served_mounts.js';
 import { strndupUser } from '../../mm/uaccess.js';
-import { native } from '../../native.js';
+import { native, STAT_FIELDS, Stat } from '../../native.js';
 import type { Call } from '../call.js';
 import type { RemoteTask } from '../task.js';
 import { ShadowedNodes } from './shadowed.js';
 
 const PATH_MAX = 4096;
+const stat = new Float64Array(STAT_FIELDS);
 
 /** Where descriptors of ours are found by name, and what leads out of where a path seems to go. */
 const ODD = /\/fd(?:info)?\/|\/cwd$|\.\./;
@@ -109,6 +111,31 @@ export class PathLookup {
       return { kind: 'machine', path: `${found.path}${slash}`, detour: true };
     }
     return found;
+  }
+
+  /**
+   * Where a name is, or would be, that is the machine's: as we reach it, and in which of the directories that both
+   * have. Undefined for what is ours.
+   */
+  placeOf(
+    task: RemoteTask,
+    dirfd: number,
+    path: string,
+  ):
+    | { path: string; place: NewName | undefined; exists: boolean; isDirectory: boolean }
+    | undefined {
+    const root = this.#rootsDiffer ? rootOf(task.tid) : '';
+    const base = this.#baseOf(task, dirfd, root);
+    if (!base || 'kind' in base) return undefined;
+    const bare = path.replace(/(?<=[^/])\/+$/, '');
+    const caller = { tgid: () => task.pid, tid: task.tid, root };
+    const found = namei(this.#kernel, caller, bare, false, base);
+    if (found.kind === 'error') return undefined;
+    const exists =
+      native.fstatat(AT_FDCWD, `${root}${found.path}`, AT_SYMLINK_NOFOLLOW, stat) === 0;
+    const isDirectory = exists && ((stat[Stat.mode] as number) & S_IFMT) === S_IFDIR;
+    const place = found.kind === 'machine' ? found.place : undefined;
+    return { path: found.path, place, exists, isDirectory };
   }
 
   #isOdd(path: string): boolean {

@@ -23,7 +23,7 @@ import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import type { FoundDescriptor, NotFound, Restrictions } from '../../fs/namei.js';
-import { mayCreate } from '../../fs/names.js';
+import { leavesToMachine, makeFile } from '../../fs/names.js';
 import { openDentry, pathFile } from '../../fs/open.js';
 import { isOwner, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
 import {
@@ -53,7 +53,7 @@ const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_DIR
 /** What counts beside O_PATH. */
 const PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-export function openCalls({ paths, kernel }: Context) {
+export function openCalls({ paths, kernel, watches }: Context) {
   function open(
     call: Call,
     dirfd: number,
@@ -86,7 +86,7 @@ export function openCalls({ paths, kernel }: Context) {
   function notCreated(call: Call, { code, free, slash }: NotFound): Answer {
     if (slash) return -Errno.EISDIR;
     if (!free) return -Errno[code];
-    return -mayCreate(free.parent, call.task, 'regular');
+    return leavesToMachine(free) ? CONTINUE : makeFile(free, 'regular file', call.task);
   }
 
   function openNode(call: Call, dentry: Dentry, flags: number): Answer {
@@ -99,7 +99,9 @@ export function openCalls({ paths, kernel }: Context) {
     const nothing = isDirectory ? O_RDONLY : O_ACCMODE;
     if (flags & O_PATH) return give(call, pathFile(dentry, kernel, flags), nothing, flags);
     if (node instanceof Symlink) return -Errno.ELOOP; // A link that was not to be followed.
-    if (flags & __O_TMPFILE) return -mayCreate(node as Directory, call.task, 'unnamed');
+    if (flags & __O_TMPFILE && isDirectory) {
+      return makeFile({ parent: node, name: '' }, 'file without a name', call.task);
+    }
     const access = flags & O_ACCMODE;
     const wanted =
       (access !== O_WRONLY ? MAY_READ : 0) | (access || flags & O_TRUNC ? MAY_WRITE : 0);
@@ -109,7 +111,9 @@ export function openCalls({ paths, kernel }: Context) {
     if (flags & O_DIRECT) return -Errno.EINVAL;
     // With its descriptor the caller goes on: the path may then be something else.
     if (node instanceof FileNode) kernel.observers.call?.keep();
-    return give(call, openDentry(dentry, call.task, flags), flags & ~OPENING_FLAGS, flags);
+    const file = openDentry(dentry, call.task, flags);
+    watches.opened(file, dentry);
+    return give(call, file, flags & ~OPENING_FLAGS, flags);
   }
 
   /** Has the caller go on with a descriptor of `file`. */

@@ -161,16 +161,6 @@ export function statCalls({ paths, kernel }: Context) {
     return 0;
   }
 
-  /** Nodes and files of ours have no extended attributes. */
-  const noAttributes =
-    (follow: boolean, answer: number): Handler =>
-    (call) => {
-      const found = paths.find(call, AT_FDCWD, 0, follow);
-      if (found?.kind === 'machine') return redirect(call, 0, found.path);
-      if (found?.kind === 'error') return -Errno[found.code];
-      return found?.kind === 'node' ? answer : CONTINUE;
-    };
-
   return {
     fstatfs,
     stat: (call) => statPath(call, AT_FDCWD, 0, 0, call.arg(1), packStat),
@@ -183,9 +173,5 @@ export function statCalls({ paths, kernel }: Context) {
     faccessat2: (call) => access(call, call.int(0), 1, call.int(2), call.int(3)),
     readlink: (call) => readlink(call, AT_FDCWD, 0),
     readlinkat: (call) => readlink(call, call.int(0), 1),
-    getxattr: noAttributes(true, -Errno.ENODATA),
-    lgetxattr: noAttributes(false, -Errno.ENODATA),
-    listxattr: noAttributes(true, 0),
-    llistxattr: noAttributes(false, 0),
   } satisfies Record<string, Handler>;
 }
