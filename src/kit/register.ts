@@ -4,8 +4,8 @@ import type { Attribute } from '../base/attribute.js';
 import type { KernelCore } from '../core.js';
 import { bytesOf, notLater, textOf } from '../fs/answers.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
-import { deviceOperations } from './char_device.js';
 import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
+import { deviceOperations } from './file_operations.js';
 
 /** A device of one's own, in a kernel. */
 export interface RegisteredDevice {

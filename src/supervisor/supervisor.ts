@@ -289,7 +289,8 @@ export class Supervisor {
 
   /** Ends a call that waits if there is a signal for its caller; whether it has ended. */
   #interrupt(call: Call, wait: Wait, interrupted: Set<number>): boolean {
-    const { sigmask, onInterrupt } = wait.options;
+    const { sigmask, onInterrupt, uninterruptible } = wait.options;
+    if (uninterruptible) return false;
     const signal = pendingSignal(statusOf(call.tid), sigmask?.signals);
     if (!signal || interrupted.has(signal.pid)) return false;
     // One of the threads that wait handles it; the others go on.
