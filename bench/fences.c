@@ -7,12 +7,15 @@
  * fences create N LIVE     create a fence on a timeline that has LIVE others
  * fences merge N           merge N fences of different timelines, one after the other: all of it
  * fences waiters N KIND    from INC until N processes that wait have said so; KIND 0 sync_file, 1 buffer
+ * fences parked N KIND     what the supervisor's processor time of ten seconds is while N wait; KIND 0 processes, 1 threads
  */
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/sync_file.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +177,42 @@ static void bench_waiters(int n, int buffers)
 	printf("%.0f\n", now() - start);
 	while (wait(NULL) > 0);
 }
+/* Nanoseconds that our parent, the supervisor, has computed. */
+static double computed(void)
+{
+	char path[64], line[1024], *behind;
+	unsigned long user, system;
+	snprintf(path, sizeof path, "/proc/%d/stat", getppid());
+	FILE *file = fopen(path, "r");
+	if (!file || !fgets(line, sizeof line, file) || !(behind = strrchr(line, ')'))) exit(1);
+	fclose(file);
+	if (sscanf(behind + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) exit(1);
+	return (user + system) * 1e9 / sysconf(_SC_CLK_TCK);
+}
+static void *wait_for_ever(void *fd)
+{
+	wait_in(*(int *)fd);
+	return NULL;
+}
+static void bench_parked(int n, int threads)
+{
+	struct dma_buf_import_sync_file data = { DMA_BUF_SYNC_WRITE, fence(timeline(), 1) };
+	int buffer = allocate();
+	pthread_t thread;
+	pid_t *children = calloc(n, sizeof *children);
+	need(ioctl(buffer, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &data), "IMPORT");
+	for (int i = 0; i < n; i++) {
+		if (threads) need(-pthread_create(&thread, NULL, wait_for_ever, &buffer), "pthread_create");
+		else if (!(children[i] = fork())) _exit(wait_for_ever(&buffer) != NULL);
+	}
+	sleep(1); /* They wait by then. */
+	double before = computed();
+	sleep(10);
+	printf("%.0f\n", computed() - before);
+	for (int i = 0; i < n && !threads; i++) kill(children[i], SIGKILL);
+	fflush(stdout);
+	_exit(0);
+}
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -188,6 +227,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "create")) bench_create(n, more);
 	else if (!strcmp(what, "merge")) bench_merge(n);
 	else if (!strcmp(what, "waiters")) bench_waiters(n, more);
+	else if (!strcmp(what, "parked")) bench_parked(n, more);
 	else return 2;
 	return 0;
 }

@@ -1,8 +1,8 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
 // node bench/run.mjs [NAME …]   only these: sync, trace, tracedevice, sysioctl, alloc, live, hand,
-//                               udmabuf, open, start, wake, inc, create, merge, waiters, iommu, attach, copy,
-//                               read, poll, epoll
+//                               udmabuf, open, start, wake, inc, create, merge, waiters, parked, iommu, attach,
+//                               copy, read, poll, epoll
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -297,6 +297,26 @@ const benches = {
       figure(ms, base),
       'no limit',
     );
+  },
+
+  async parked() {
+    const fences = compile('fences');
+    const [none, ...ours] = await inTurn(
+      3,
+      () => supervised(fences, 'parked', 0, 0),
+      () => supervised(fences, 'parked', 100, 0),
+      () => supervised(fences, 'parked', 100, 1),
+    );
+    const percent = (ns) => `${(ns / 1e8).toFixed(2)} % of a core`;
+    for (const [k, who] of ['processes', 'threads'].entries()) {
+      report(
+        `100 ${who} wait for ten seconds`,
+        figure(percent, ours[k]),
+        'none waits',
+        figure(percent, none),
+        '1 %',
+      );
+    }
   },
 
   ...dmaBenches({ inTurn, report, figure, ms, us, timed }),

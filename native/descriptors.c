@@ -43,6 +43,14 @@ EXPORT(read) {
     return answer_errno(env, read(int_arg(env, argv[0]), bytes, length));
 }
 
+EXPORT(pread) {
+    ARGUMENTS(3);
+    void *bytes;
+    size_t length;
+    if (!bytes_arg(env, argv[1], &bytes, &length)) return answer(env, -EINVAL);
+    return answer_errno(env, pread(int_arg(env, argv[0]), bytes, length, long_arg(env, argv[2])));
+}
+
 EXPORT(write) {
     ARGUMENTS(2);
     void *bytes;

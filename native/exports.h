@@ -11,6 +11,7 @@
     X(dup)                                                                                         \
     X(fcntl)                                                                                       \
     X(read)                                                                                        \
+    X(pread)                                                                                       \
     X(write)                                                                                       \
     X(lseek)                                                                                       \
     X(ftruncate)                                                                                   \

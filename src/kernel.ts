@@ -146,6 +146,11 @@ export class Kernel extends KernelCore {
     return spawn(this.#supervisor, command, args, spawnOptions, needs, strings);
   }
 
+  /** @internal Signals that were sent to this process may have been sent to programs too. */
+  expectSignals(): void {
+    this.#supervisor?.expectSignals();
+  }
+
   /** Resolves when all programs that {@link spawn} started, and all that they started, are gone. */
   async idle(): Promise<void> {
     await this.#supervisor?.idle();

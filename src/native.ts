@@ -43,6 +43,7 @@ export interface Native {
   dup(fd: number): number;
   fcntl(fd: number, cmd: number, arg: number): number;
   read(fd: number, buffer: Uint8Array): number;
+  pread(fd: number, buffer: Uint8Array, offset: number): number;
   write(fd: number, buffer: Uint8Array): number;
   lseek(fd: number, offset: number, whence: number): number;
   ftruncate(fd: number, length: number): number;

@@ -195,6 +195,7 @@ async function finish(
 ): Promise<number> {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   const signals = native.watchSignals(numbers, (signal, code, _, gone) => {
+    kernel.expectSignals();
     if (!gone) {
       if (code <= SI_USER) child.kill(signal);
     } else if (signal !== SIGWINCH) {

@@ -1,4 +1,6 @@
 /** /proc/TID/status */
+import { O_CLOEXEC } from '../../ioctl/index.js';
+import { native } from '../native.js';
 import { readText } from './read.js';
 
 /** The fields of one reading. What is not there is 0, or nothing. */
@@ -72,4 +74,41 @@ export function pendingSignal(status: Status, sigmask?: bigint): PendingSignal |
   const anyones = (own & ~blocked & ~(sigmask ?? 0n)) === 0n && status.number('Threads') !== 1;
   const caught = ((own | shared) & status.mask('SigCgt')) !== 0n;
   return { pid: status.number('Tgid'), masked, anyones, caught };
+}
+
+/** Whose signals are counted together with a thread's: those of a user, in a user namespace. */
+export function signalQueueOf(tid: number, status: Status): string {
+  return `${status.number('Uid')} ${native.readlink(`/proc/${tid}/ns/user`)}`;
+}
+
+/** More than there is of it. */
+const text = Buffer.alloc(8192);
+const NONE = '0000000000000000\nShdPnd:\t0000000000000000';
+
+/** Which signals are pending for a thread: asked over and over, at the cost of one system call. */
+export class PendingSignals {
+  /** `SigPnd` and `ShdPnd`, as a text that is another when they are others; undefined: none. */
+  pending: string | undefined;
+  /** `SigQ`: how many are queued for its user, to all threads of all processes. */
+  queued = '';
+  readonly #fd: number;
+
+  constructor(tid: number) {
+    this.#fd = native.open(`/proc/${tid}/status`, O_CLOEXEC, 0);
+  }
+
+  /** Has a look; false if the thread is gone. */
+  read(): boolean {
+    if (native.pread(this.#fd, text, 0) <= 0) return false;
+    const queue = text.indexOf('\nSigQ:\t', 0, 'latin1') + '\nSigQ:\t'.length;
+    this.queued = text.toString('latin1', queue, text.indexOf('/', queue, 'latin1'));
+    const at = text.indexOf('\nSigPnd:\t', queue, 'latin1') + '\nSigPnd:\t'.length;
+    const pending = text.toString('latin1', at, at + NONE.length);
+    this.pending = pending === NONE ? undefined : pending;
+    return true;
+  }
+
+  close(): void {
+    native.close(this.#fd);
+  }
 }

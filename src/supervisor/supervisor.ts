@@ -8,7 +8,6 @@ import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 import { Watches } from '../fs/watches.js';
-import { pendingSignal, statusOf } from '../host/status.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
@@ -16,7 +15,7 @@ import type { ObservedCall } from '../observe/observer.js';
 import { KERN_WARNING } from '../printk.js';
 import { ANSWERED, type Answer, Call, CONTINUE, type Handler, type Traced } from './call.js';
 import type { Context } from './context.js';
-import { reportRefusal } from './inject.js';
+import { Parked } from './parked.js';
 import { PathLookup } from './paths/lookup.js';
 import { handlersOf } from './syscalls.js';
 import { TaskCache } from './task.js';
@@ -30,8 +29,6 @@ const NOTIF_SIZE = 80;
 const LINGER = 50_000;
 /** Milliseconds after which the event loop has its turn, however many calls there are. */
 const TURN = 5;
-/** Milliseconds between looks at the pending signals of callers that wait. */
-const SIGNAL_CHECK = 10;
 const SYS_ioctl = native.SYS.ioctl;
 /** The token of the release watch; listeners are known by their descriptors, which are never 0. */
 const RELEASES = 0;
@@ -43,13 +40,6 @@ export interface Tracer {
    */
   enter(call: Call, name: string, observed: ObservedCall | undefined): Traced;
 }
-
-interface Parked extends Waiter {
-  wait: Wait;
-}
-
-/** Ends a waiting call if a signal, or the death of its caller, is reason to; `interrupted`: whose need no more. */
-type Check = (interrupted: Set<number>) => void;
 
 export class Supervisor {
   readonly #kernel: KernelCore;
@@ -64,21 +54,29 @@ export class Supervisor {
   readonly #handlers: (Handler | undefined)[] = [];
   readonly #names: string[] = [];
   readonly #faults: ProgramFaults;
-  /** Calls that wait: what looks for their signals, and who they are. */
-  readonly #parked = new Map<Check, Parked>();
-  #signalTimer: NodeJS.Timeout | undefined;
+  readonly #parked: Parked;
   /** Requests that have given a descriptor: their next caller will have to take one too. */
   readonly #installing = new Set<number>();
   readonly #idle = new WaitQueue();
   /** The process that was last left alone: one line in the log is enough. */
   #left = 0;
-  /** The process that last could not be given a signal, likewise. */
-  #deaf = 0;
   tracer: Tracer | undefined;
 
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
     this.#tasks = new TaskCache(kernel);
+    this.#parked = new Parked({
+      again: (call, { options }) => {
+        this.#answer(call, options.resume);
+        this.#tasks.retire(call.task);
+      },
+      attempt: (call, action) => this.#attempt(call, action),
+      ended: (call, result) => {
+        this.#observeEnd(call, result);
+        this.#tasks.retire(call.task);
+      },
+      nameOf: (call) => this.#nameOf(call),
+    });
     const watches = new Watches(kernel.root);
     kernel.onClose(() => watches.close());
     const context: Context = { kernel, paths: new PathLookup(kernel), watches };
@@ -106,6 +104,7 @@ export class Supervisor {
     if (!this.#listeners.delete(listener)) return;
     native.epollCtl(this.#epfd, EPOLL_CTL_DEL, listener, 0, 0);
     native.close(listener);
+    this.#parked.end(listener);
     this.#tasks.clear();
     if (this.#listeners.size > 0) return;
     this.#watch.unref();
@@ -236,33 +235,7 @@ export class Supervisor {
     // The thread makes no other call meanwhile; who works for this one gives descriptors through it.
     call.task.call = call;
     if (call.observed) this.#kernel.observers.park(call.observed, call);
-    let cancel = (): void => {};
-    const again = () => {
-      this.#unpark(check);
-      if (call.valid) {
-        this.#answer(call, wait.options.resume);
-      } else {
-        this.#attempt(call, wait.options.onInterrupt);
-        this.#observeEnd(call, -wait.interrupted);
-      }
-      this.#tasks.retire(call.task);
-    };
-    const check = (interrupted: Set<number>) => {
-      if (!call.valid) this.#attempt(call, wait.options.onInterrupt);
-      else if (!this.#interrupt(call, wait, interrupted)) return;
-      cancel();
-      this.#unpark(check);
-      this.#observeEnd(call, -wait.interrupted);
-      this.#tasks.retire(call.task);
-    };
-    const since = performance.now();
-    this.#parked.set(check, { tid: call.tid, call: this.#nameOf(call), since, wait });
-    this.#signalTimer ??= setInterval(() => {
-      this.#checkParked();
-    }, SIGNAL_CHECK);
-    cancel = onWake(wait, again);
-    // A signal that only this call lets through may have been there before.
-    if (wait.options.sigmask && this.#parked.has(check)) check(new Set());
+    this.#parked.park(call, wait);
   }
 
   /** For what is written to a program's memory in passing: that it cannot be is its own matter. */
@@ -276,57 +249,17 @@ export class Supervisor {
 
   /** The calls that wait for something, with the milliseconds since they do. */
   waitersOn(source: Wakeable): Waiter[] {
-    const now = performance.now();
-    return [...this.#parked.values()]
-      .filter(({ wait }) => wait.sources.includes(source))
-      .map(({ tid, call, since }) => ({ tid, call, since: now - since }));
+    return this.#parked.waitersOn(source);
   }
 
-  #checkParked(): void {
-    const interrupted = new Set<number>();
-    for (const check of [...this.#parked.keys()]) check(interrupted);
-  }
-
-  /** Ends a call that waits if there is a signal for its caller; whether it has ended. */
-  #interrupt(call: Call, wait: Wait, interrupted: Set<number>): boolean {
-    const { sigmask, onInterrupt, uninterruptible } = wait.options;
-    if (uninterruptible) return false;
-    const signal = pendingSignal(statusOf(call.tid), sigmask?.signals);
-    if (!signal || interrupted.has(signal.pid)) return false;
-    // One of the threads that wait handles it; the others go on.
-    if (signal.anyones) interrupted.add(signal.pid);
-    this.#attempt(call, onInterrupt);
-    // poll(2) goes on for what is left of its time, whatever its argument says.
-    const goesOn = !signal.caught && wait.interrupted === Errno.ERESTARTNOHAND;
-    if (goesOn) call.task.restarting = { nr: call.nr, deadline: call.deadline };
-    if (signal.anyones || signal.masked) {
-      const mask = signal.masked ? (sigmask?.address ?? 0) : 0;
-      if (call.interrupt(wait.interrupted, mask)) return true;
-      if (signal.masked) {
-        if (this.#deaf !== signal.pid) {
-          const what = `handle a signal that ${this.#nameOf(call)} lets through`;
-          reportRefusal(call, `process ${signal.pid} cannot ${what}`);
-        }
-        this.#deaf = signal.pid;
-        return false;
-      }
-    }
-    call.send(-wait.interrupted);
-    return true;
-  }
-
-  #unpark(check: Check): void {
-    this.#parked.delete(check);
-    if (this.#parked.size > 0) return;
-    clearInterval(this.#signalTimer);
-    this.#signalTimer = undefined;
+  /** Signals that others send are on their way to programs: who waits is looked at. */
+  expectSignals(): void {
+    this.#parked.expectSignals();
   }
 
   close(): void {
     for (const listener of [...this.#listeners.keys()]) this.#removeListener(listener);
-    // Nobody waits any more: whoever works for a call is told.
-    this.#checkParked();
-    clearInterval(this.#signalTimer);
+    this.#parked.end();
     this.#watch.close();
     this.#tasks.clear();
     native.close(this.#epfd);

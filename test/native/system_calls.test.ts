@@ -136,13 +136,16 @@ describe('descriptors', () => {
     for (const fd of [...pair, pidfd]) native.close(fd);
   });
 
-  test('read, write, lseek, poll, ioctl, getdents64', () => {
+  test('read, pread, write, lseek, poll, ioctl, getdents64', () => {
     const fd = memfd(0);
     expect(native.write(fd, Uint8Array.of(1, 2, 3))).toBe(3);
     expect(native.lseek(fd, 1, 0)).toBe(1);
     const bytes = Buffer.alloc(8);
     expect(native.read(fd, bytes)).toBe(2);
     expect([...bytes.subarray(0, 3)]).toEqual([2, 3, 0]);
+    expect(native.pread(fd, bytes, 2)).toBe(1);
+    expect([...bytes.subarray(0, 3)]).toEqual([3, 3, 0]);
+    expect(native.pread(-1, bytes, 0)).toBe(-EBADF);
     const TCGETS = 0x5401;
     const ENOTTY = 25;
     for (const argument of [null, 0, 5n, bytes])

@@ -104,6 +104,49 @@ static void threads(int only_masked) {
     SAY("strange %d, woken %d", strange, woken);
 }
 
+enum { MANY = 40 };
+
+static void *wait_once(void *unused) {
+    struct pollfd p = {buf, POLLIN, 0};
+    (void)unused;
+    return (void *)(long)(poll(&p, 1, -1) < 0 && errno == EINTR);
+}
+
+/* Many wait, and each has a signal of its own, again if it came too early: threads of one process, then processes. */
+static void each(void) {
+    pthread_t thread[MANY];
+    pid_t child[MANY];
+    int interrupted = 0, status;
+    for (int i = 0; i < MANY; i++) pthread_create(&thread[i], NULL, wait_once, NULL);
+    rest(100);
+    for (int i = 0; i < MANY; i++) {
+        void *was = NULL;
+        do pthread_kill(thread[i], SIGUSR1), rest(5);
+        while (pthread_tryjoin_np(thread[i], &was));
+        interrupted += was != NULL;
+    }
+    SAY("threads %d", interrupted);
+    interrupted = 0;
+    fflush(stdout);
+    for (int i = 0; i < MANY; i++)
+        if (!(child[i] = fork())) _exit(wait_once(NULL) != NULL);
+    rest(100);
+    for (int i = 0; i < MANY; i++) {
+        do kill(child[i], SIGUSR1), rest(5);
+        while (waitpid(child[i], &status, WNOHANG) == 0);
+        interrupted += WEXITSTATUS(status);
+    }
+    SAY("processes %d", interrupted);
+}
+
+/* Threads wait while another one has the process become another program: their calls are over. */
+static void become(void) {
+    pthread_t thread;
+    for (int i = 0; i < 8; i++) pthread_create(&thread, NULL, wait_once, NULL);
+    rest(50);
+    execl("/bin/echo", "echo", "another program", NULL);
+}
+
 /* Stopped and continued, poll(2) keeps to its time. */
 static void stopped(void) {
     pid_t self = getpid(), child = fork();
@@ -169,6 +212,8 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "threads")) threads(0);
     if (!strcmp(what, "masked-threads")) threads(1);
     if (!strcmp(what, "stopped")) stopped();
+    if (!strcmp(what, "each")) each();
+    if (!strcmp(what, "become")) become();
     if (!strcmp(what, "arguments")) arguments();
     if (!strcmp(what, "leader")) {
         static pthread_t self;

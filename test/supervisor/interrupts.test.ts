@@ -19,6 +19,8 @@ describe.each(LINKAGES)('%s', (linkage) => {
     ],
     ['threads', ['handled 10', 'strange 0, woken 6']],
     ['masked-threads', ['handled 10', 'strange 0, woken 6']],
+    ['each', ['threads 40', 'processes 40']],
+    ['become', ['another program']],
     ['stopped', ['poll: 0, in time 1']],
     [
       'arguments',
