@@ -174,8 +174,11 @@ export interface DeviceDefinition<
    * Missing, and no `events`: always ready.
    */
   poll?(file: DeviceFile<S, D, E>): number;
-  /** mmap(2): the pieces of memory that make it up. Missing: ENODEV. */
-  mmap?(file: DeviceFile<S, D, E>, vma: Vma): MemoryPiece[];
+  /**
+   * mmap(2): the pieces of memory that make it up. Whether they are mapped still, a {@link TrackedMemory} knows.
+   * Missing: ENODEV.
+   */
+  mmap?(file: DeviceFile<S, D, E>, vma: Vma, task: Task): MemoryPiece[];
   /** Arguments that its ioctls take, for `dmabuf-shim lint-uapi` to try, and to spoil in one place at a time. */
   readonly examples?: Examples<NoInfer<T>>;
 }

@@ -121,8 +121,8 @@ export function deviceOperations(
   addTransfers(ops, definition);
   const { mmap } = definition;
   if (mmap) {
-    ops.mmap = (file, vma) =>
-      piecesOf(`/dev/${name}: mmap`, mmap(openFileOf(file), vma), vma.length);
+    ops.mmap = (file, vma, task) =>
+      piecesOf(`/dev/${name}: mmap`, mmap(openFileOf(file), vma, task), vma.length);
   }
   return ops;
 }

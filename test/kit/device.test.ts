@@ -13,7 +13,14 @@ import {
   POLLIN,
 } from '../../ioctl/index.js';
 import { readinessOf } from '../../src/fs/readiness.js';
-import { defineDevice, type Kernel, PROT_READ, PROT_WRITE } from '../../src/index.js';
+import {
+  defineDevice,
+  type Kernel,
+  makeShmem,
+  PROT_READ,
+  PROT_WRITE,
+  TrackedMemory,
+} from '../../src/index.js';
 import * as g from '../gadget.js';
 import { CALLS, EVENTS, FDS, TRANSFERS } from '../gadget_lines.js';
 import { LINKAGES, needsCompiler, program } from '../programs.js';
@@ -307,6 +314,32 @@ describe('this process, through kernel.sys', () => {
     expect(() => sys.mmap(g.PAGE, PROT_READ, MAP_SHARED, fd, 2 * g.PAGE)).toThrow(code('EINVAL'));
     sys.munmap(mapping);
     sys.close(fd);
+  });
+
+  test('memory of the driver, which learns who maps it, and whether it is mapped', () => {
+    const kernel = testKernel();
+    const memory = makeShmem(kernel, 'registers', g.PAGE);
+    const tracked = new TrackedMemory(kernel, memory);
+    const who: string[] = [];
+    kernel.addDevice(
+      defineDevice({
+        name: 'registers',
+        mmap(_file, { offset, length }, task) {
+          who.push(task.process.key);
+          return [{ memory: tracked, offset, length }];
+        },
+      }),
+    );
+    const { sys } = kernel;
+    const fd = sys.open('/dev/registers', O_RDWR);
+    expect(tracked.isMapped).toBe(false);
+    const mapping = sys.mmap(g.PAGE, PROT_READ, MAP_SHARED, fd);
+    sys.close(fd);
+    expect([tracked.isMapped, tracked.mappings]).toEqual([true, 1]);
+    sys.munmap(mapping);
+    expect([tracked.isMapped, tracked.mappings]).toEqual([false, 0]);
+    expect(who).toEqual([expect.stringMatching(new RegExp(`^${process.pid}@[1-9]`))]);
+    memory.close();
   });
 });
 
