@@ -259,7 +259,7 @@ class Walk {
     if (this.#at === '/proc' && name === 'thread-self') {
       return this.#move(`/proc/${tgid()}/task/${tid}`);
     }
-    const entry = PROC_ENTRY.exec(here);
+    const entry = here.startsWith('/proc/') && PROC_ENTRY.exec(here);
     const magic = entry && this.#enterProc(entry, here, last, follow);
     if (magic) return magic === 'entered' ? undefined : magic;
     // What is served by a program is not looked at: that would be to wait for the program.

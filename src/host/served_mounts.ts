@@ -43,9 +43,12 @@ function pathOf(field: string): string {
   return Buffer.from(field.replace(ESCAPE, character), 'latin1').toString();
 }
 
-/** Where file systems are mounted, by st_dev, `major:minor`; another object when anything has changed. */
+/**
+ * Where file systems are mounted, by st_dev, `major:minor`, as {@link anyServed} has found it last; another object when
+ * anything has changed.
+ */
 export function mountPoints(): ReadonlyMap<string, readonly string[]> {
-  refresh();
+  if (changes === undefined) refresh();
   return pointsByDev;
 }
 

@@ -30,8 +30,7 @@ const PATH_MAX = 4096;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** Where descriptors of ours are found by name, and what leads out of where a path seems to go. */
-const ODD = /\/fd(?:info)?\/|\/cwd$|\.\./;
-const FIRST = /^\/+([^/]*)/;
+const ODD = String.raw`\/fd(?:info)?\/|\/cwd$|\.\.`;
 const DELETED = ' (deleted)';
 
 /** Where a relative path begins. */
@@ -45,6 +44,9 @@ export class PathLookup {
   readonly #shadowed: ShadowedNodes;
   /** Some program has, or may have, another root than we do, or other mounts. */
   #rootsDiffer = false;
+  #odd = /^/;
+  /** The version of the tree that {@link #odd} is of. */
+  #version = -1;
 
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
@@ -138,9 +140,15 @@ export class PathLookup {
     return { path: found.path, place, exists, isDirectory };
   }
 
+  /** Whether a path may lead to what is ours, or somewhere else than it seems. */
   #isOdd(path: string): boolean {
-    const first = FIRST.exec(path)?.[1];
-    return (first !== undefined && this.#kernel.root.get(first) !== undefined) || ODD.test(path);
+    const { root } = this.#kernel;
+    if (root.version !== this.#version) {
+      this.#version = root.version;
+      const ours = [...root.dentries()].map(({ name }) => name).join('|');
+      this.#odd = new RegExp(`^\\/+(?:${ours})(?:\\/|$)|${ODD}`);
+    }
+    return this.#odd.test(path);
   }
 
   /** An entry of /proc that is of nothing of ours. */
