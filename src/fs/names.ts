@@ -59,7 +59,22 @@ function addNew({ parent, name }: NewName, node: TreeNode, task: Task): Dentry {
   node.uid = fsuid;
   node.gid = parent.mode & S_ISGID ? parent.gid : fsgid;
   touch(parent);
-  return parent.add(name, node);
+  return give(parent, name, node);
+}
+
+function give(parent: Directory, name: string, node: TreeNode): Dentry {
+  const dentry = parent.add(name, node);
+  dentry.givenByProgram = true;
+  return dentry;
+}
+
+/**
+ * Whether nothing of the machine's is to be seen by a name that goes, or made by it: it is the kernel's, or the machine
+ * has it as well.
+ */
+function isKept({ parent, path, givenByProgram }: Dentry): boolean {
+  if (!parent || isOursAlone(parent)) return false;
+  return !givenByProgram || native.access(path) === 0;
 }
 
 function touch(node: TreeNode): void {
@@ -107,17 +122,6 @@ function deviceNode(mode: number, rdev: DeviceNumber, task: Task): FileNode {
   return new FileNode({ mode, rdev, f_op, private_data });
 }
 
-/**
- * Whether a name that one of ours has had, in a directory that the machine has too, is to become the machine's: as it
- * is for something that this kernel has not.
- */
-export function leavesToMachine({ parent, name }: NewName): boolean {
-  const { path } = parent.dentry;
-  if (isOursAlone(parent) || native.access(`${path}/${name}`) === 0) return false;
-  parent.reveal(name);
-  return true;
-}
-
 /** Whether a device of this kernel has these numbers. */
 export function isOurDevice(kernel: KernelCore, mode: number, rdev: DeviceNumber): boolean {
   return deviceOf(kernel, mode, rdev) !== undefined;
@@ -145,7 +149,7 @@ export function makeFile(
 function refuse({ parent, name }: NewName, kind: Kind, task: Task) {
   task.kernel.printk(
     KERN_WARNING,
-    `dmabuf-shim: process ${task.pid} cannot make a ${kind} ${parent.dentry.path}/${name}: no machine has that directory (EPERM)`,
+    `dmabuf-shim: process ${task.pid} cannot make a ${kind} ${parent.dentry.path}/${name}: that name is this kernel's alone (EPERM)`,
   );
   return errno('EPERM');
 }
@@ -170,7 +174,7 @@ export function removeName(dentry: Dentry, directory: boolean, task: Task): void
   if (node instanceof Directory && !isEmpty(node)) throw errno('ENOTEMPTY');
   touch(parent);
   node.ctime = parent.ctime;
-  parent.delete(dentry.name, !isOursAlone(parent));
+  parent.delete(dentry.name, isKept(dentry));
 }
 
 function isEmpty(directory: Directory): boolean {
@@ -186,7 +190,7 @@ export function linkName({ node, path }: Dentry, at: NewName, task: Task): void 
   if (node instanceof Directory) throw errno('EPERM');
   touch(at.parent);
   node.ctime = at.parent.ctime;
-  at.parent.add(at.name, node);
+  give(at.parent, at.name, node);
 }
 
 /** renameat2(2): `target` is what has the new name now, if anything of ours has. */
@@ -224,7 +228,8 @@ export function renameName(
     return;
   }
   const { name } = dentry;
-  at.parent.move(dentry, at.name, !isOursAlone(parent));
+  at.parent.move(dentry, at.name, isKept(dentry));
+  dentry.givenByProgram = !at.parent.hides(at.name);
   if (flags & RENAME_WHITEOUT) {
     const whiteout = new FileNode({ mode: S_IFCHR, f_op: noDriver, rdev: { major: 0, minor: 0 } });
     addNew({ parent, name }, whiteout, task);

@@ -35,6 +35,8 @@ export class Dentry {
   parent: Directory | undefined;
   name: string;
   readonly node: TreeNode;
+  /** A program has given it: that name is not the kernel's. */
+  givenByProgram = false;
 
   constructor(parent: Directory | undefined, name: string, node: TreeNode) {
     this.parent = parent;
@@ -136,11 +138,6 @@ export class Directory extends Inode {
   /** Whether the machine's entry of that name is hidden. */
   hides(name: string): boolean {
     return this.#whiteouts.has(name);
-  }
-
-  /** The machine's entry of that name, if it gets one, is to be seen again. */
-  reveal(name: string): void {
-    this.#whiteouts.delete(name);
   }
 
   /** Gives a node a name in here; one that had it loses it. */

@@ -66,6 +66,9 @@ static void make(void) {
     say("unlink ours", unlink("/dev/udmabuf"));
     is("/dev/udmabuf");
     say("and again", unlink("/dev/udmabuf"));
+    say("a file of its name", open("/dev/udmabuf", O_CREAT | O_RDWR, 0600));
+    say("a directory of its name", mkdir("/dev/udmabuf", 0755));
+    say("rmdir", rmdir("/dev/udmabuf"));
     list(HEAPS);
 }
 

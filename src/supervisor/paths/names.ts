@@ -6,7 +6,6 @@ import { isKernelsAlone, mountPoint } from '../../fs/file_system.js';
 import type { Found, NewName } from '../../fs/namei.js';
 import {
   isOurDevice,
-  leavesToMachine,
   linkName,
   makeDirectory,
   makeLink,
@@ -18,7 +17,7 @@ import {
   removeName,
   renameName,
 } from '../../fs/names.js';
-import { type Dentry, Directory, S_IFBLK, S_IFCHR, S_IFMT } from '../../fs/tree.js';
+import { type Dentry, Directory } from '../../fs/tree.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect, redirectAll } from '../inject.js';
@@ -71,8 +70,6 @@ export function nameCalls({ paths, kernel }: Context) {
   function mknod(call: Call, dirfd: number, argument: number): Answer {
     const [mode, dev] = [call.int(argument + 1), call.uint(argument + 2)];
     const rdev = { major: major(dev), minor: minor(dev) };
-    const type = mode & S_IFMT;
-    const isDevice = type === S_IFCHR || type === S_IFBLK;
     if (isOurDevice(kernel, mode, rdev)) {
       const path = paths.readPath(call.task, call.arg(argument)) ?? '';
       const there = paths.placeOf(call.task, dirfd, path);
@@ -82,9 +79,6 @@ export function nameCalls({ paths, kernel }: Context) {
         return 0;
       }
     }
-    const found = paths.find(call, dirfd, argument, false);
-    const free = freeOf(found);
-    if (free && !isDevice && leavesToMachine(free)) return CONTINUE;
     return create(call, dirfd, argument, false, (at) => makeNode(at, mode, rdev, call.task));
   }
 

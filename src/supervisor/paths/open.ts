@@ -23,7 +23,7 @@ import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import type { FoundDescriptor, NotFound, Restrictions } from '../../fs/namei.js';
-import { leavesToMachine, makeFile } from '../../fs/names.js';
+import { makeFile } from '../../fs/names.js';
 import { openDentry, pathFile } from '../../fs/open.js';
 import { isOwner, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
 import {
@@ -86,7 +86,7 @@ export function openCalls({ paths, kernel, watches }: Context) {
   function notCreated(call: Call, { code, free, slash }: NotFound): Answer {
     if (slash) return -Errno.EISDIR;
     if (!free) return -Errno[code];
-    return leavesToMachine(free) ? CONTINUE : makeFile(free, 'regular file', call.task);
+    return makeFile(free, 'regular file', call.task);
   }
 
   function openNode(call: Call, dentry: Dentry, flags: number): Answer {

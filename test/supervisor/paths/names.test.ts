@@ -52,11 +52,15 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
       'unlink ours: done',
       '/dev/udmabuf: ENOENT',
       'and again: ENOENT',
+      'a file of its name: EPERM',
+      'a directory of its name: done',
+      'rmdir: done',
       'in /dev/dma_heap: system',
     ]);
-    // What is not supported is said, once.
+    // What is not supported is said.
     expect(kernel.dmesg().filter((line) => line.includes('cannot make'))).toEqual([
       expect.stringMatching(/cannot make a regular file \/dev\/dma_heap\/file: .* \(EPERM\)$/),
+      expect.stringMatching(/cannot make a regular file \/dev\/udmabuf: .* \(EPERM\)$/),
     ]);
   });
 
