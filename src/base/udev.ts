@@ -102,7 +102,8 @@ function publish(root: Directory, id: string, entry: Entry, dev: BaseDevice): vo
     ...currentTags.map((tag) => `Q:${tag}`),
     'V:1',
   ];
-  const text = lines.map((line) => `${line}\n`).join('');
+  // That it is there says that udevd has seen the device.
+  const text = isEmpty ? '' : lines.map((line) => `${line}\n`).join('');
   root.mkdir('run/udev/data').add(id, new GeneratedFile(() => text, text.length, 0o644));
   for (const tag of tags) {
     root.mkdir(`run/udev/tags/${tag}`).add(id, new GeneratedFile(() => '', 0, 0o444));
