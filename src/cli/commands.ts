@@ -1,35 +1,75 @@
 /** The command line: `dmabuf-shim SUBCOMMAND …`; a file each. */
 import { constants } from 'node:os';
 import { InputError } from '../../uapi/input_error.js';
+import type { Command } from './command.js';
+
+interface Entry {
+  /** Its name, and what it takes. */
+  readonly usage: string;
+  readonly about: string;
+  readonly load: () => Promise<Command>;
+}
+
+// Each is loaded when it is asked for: what `run` does not need must not delay its program.
+const commands: Readonly<Record<string, Entry>> = {
+  run: {
+    usage: '[options] -- PROGRAM [arguments]',
+    about: 'run a program that sees /dev/dma_heap, /dev/udmabuf …',
+    load: async () => (await import('./run.js')).run,
+  },
+  ls: {
+    usage: '',
+    about: 'list the device nodes that there are',
+    load: async () => (await import('./ls.js')).ls,
+  },
+  header: {
+    usage: '[options] FILE.ts',
+    about: 'write the C header of an interface that FILE.ts defines',
+    load: async () => (await import('./header.js')).header,
+  },
+  'import-header': {
+    usage: '[options] HEADER.h',
+    about: 'write the TypeScript definitions of an existing C header',
+    load: async () => (await import('./import_header.js')).importHeaderCommand,
+  },
+  'lint-uapi': {
+    usage: '[options] FILE.ts',
+    about: 'review that interface by the rules of Linux, and try its devices',
+    load: async () => (await import('./lint_uapi.js')).lintUapiCommand,
+  },
+  bufinfo: {
+    usage: '[--svg]',
+    about: 'show the buffers that programs share; draw where they are',
+    load: async () => (await import('./bufinfo.js')).bufinfo,
+  },
+  doctor: {
+    usage: '',
+    about: 'say whether this machine can run programs, and what to do if not',
+    load: async () => (await import('./doctor.js')).doctor,
+  },
+  demo: {
+    usage: '[picture.png]',
+    about: 'camera, filter and display share frames of a picture',
+    load: async () => (await import('./demo.js')).demo,
+  },
+  completion: {
+    usage: 'bash|zsh',
+    about: 'have the shell complete commands and options',
+    load: async () =>
+      (await import('./completion.js')).completionOf(() =>
+        Promise.all(Object.values(commands).map(({ load }) => load())),
+      ),
+  },
+};
 
 const USAGE = `Usage: dmabuf-shim COMMAND [arguments]
 
-  run [options] -- PROGRAM [arguments]   run a program that sees /dev/dma_heap, /dev/udmabuf …
-  ls                                     list the device nodes that there are
-  header [options] FILE.ts               write the C header of an interface that FILE.ts defines
-  import-header [options] HEADER.h       write the TypeScript definitions of an existing C header
-  lint-uapi [options] FILE.ts            review that interface by the rules of Linux, and try its devices
-  bufinfo [--svg]                        show the buffers that programs share; draw where they are
-  doctor                                 say whether this machine can run programs, and what to do if not
-  demo [picture.png]                     camera, filter and display share frames of a picture
+${Object.entries(commands)
+  .map(([name, { usage, about }]) => `  ${`${name} ${usage}`.padEnd(38)} ${about}`)
+  .join('\n')}
 
 "dmabuf-shim COMMAND --help" says more.
 `;
-
-/** A subcommand takes its arguments and gives the exit status. */
-type Command = (args: string[]) => number | Promise<number>;
-
-// Each is loaded when it is asked for: what `run` does not need must not delay its program.
-const commands: Record<string, () => Promise<Command>> = {
-  run: async () => (await import('./run.js')).run,
-  ls: async () => (await import('./ls.js')).ls,
-  header: async () => (await import('./header.js')).header,
-  'import-header': async () => (await import('./import_header.js')).importHeaderCommand,
-  'lint-uapi': async () => (await import('./lint_uapi.js')).lintUapiCommand,
-  bufinfo: async () => (await import('./bufinfo.js')).bufinfo,
-  doctor: async () => (await import('./doctor.js')).doctor,
-  demo: async () => (await import('./demo.js')).demo,
-};
 
 /** Gives the exit status. */
 export async function main([name, ...args]: string[]): Promise<number> {
@@ -37,8 +77,8 @@ export async function main([name, ...args]: string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const load = name === undefined ? undefined : commands[name];
-  if (!load) {
+  const entry = name === undefined ? undefined : commands[name];
+  if (!entry) {
     const what = name === undefined ? 'no command given' : `no command "${name}"`;
     process.stderr.write(`dmabuf-shim: ${what}\n\n${USAGE}`);
     return 2;
@@ -46,8 +86,8 @@ export async function main([name, ...args]: string[]): Promise<number> {
   // What `run` starts has standard output for itself.
   if (name !== 'run') process.stdout.on('error', (error) => unwritable(`${name}`, error));
   try {
-    const command = await load();
-    return await command(args);
+    const command = await entry.load();
+    return await command.main(args);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     process.stderr.write(`dmabuf-shim ${name}: ${error.message}\n`);

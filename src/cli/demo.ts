@@ -1,98 +1,83 @@
 /** `dmabuf-shim demo`: three processes share the frames of a picture. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { message } from '../demo/connection.js';
 import { DemoError, type Outcome, runPipeline, SAMPLE } from '../demo/pipeline.js';
 import { Kernel } from '../kernel.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
+import { defineCommand, type Values } from './command.js';
 import { UsageError } from './usage.js';
 
 const DEFAULT_FRAMES = 400;
 const DEFAULT_OUT = 'dmabuf-shim-demo.png';
 const DEFAULT_TIMEOUT = 20;
 
-const USAGE = `Usage: dmabuf-shim demo [options] [picture.png]
+const OPTIONS = {
+  frames: { value: 'N', choices: [], help: `how many frames (${DEFAULT_FRAMES})` },
+  out: { value: 'FILE', help: `where the PNG goes (${DEFAULT_OUT})` },
+  filter: {
+    value: 'PROGRAM',
+    help: 'another filter, in any language: examples/README.md says what it has to do',
+  },
+  timeout: {
+    value: 'SECONDS',
+    choices: [],
+    help: `give up when no frame comes for so long (${DEFAULT_TIMEOUT})`,
+  },
+} as const;
 
-A camera, a filter and a display, three processes, pass frames of a picture on without copying them:
+export const demo = defineCommand({
+  name: 'demo',
+  usage: ['[options] [picture.png]'],
+  about: `A camera, a filter and a display, three processes, pass frames of a picture on without copying them:
 they allocate from /dev/dma_heap/system and send each other descriptors. At the end there is a PNG
 with what the camera saw and what the filter made of it.
 
 The filter passes each buffer on before it has drawn in it, with a fence on it; the display waits for
-the fence with poll(2). "fences" says how often that took time, and how much.
-
-  --frames N          how many frames (${DEFAULT_FRAMES})
-  --out FILE          where the PNG goes (${DEFAULT_OUT})
-  --filter PROGRAM    another filter, in any language: examples/README.md says what it has to do
-  --timeout SECONDS   give up when no frame comes for so long (${DEFAULT_TIMEOUT})
-  --help              this text
-`;
-
-export async function demo(args: string[]): Promise<number> {
-  const options = parse(args);
-  if (options.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const { picture, frames, out, filter, timeout } = options;
-  const progress = new Progress(frames);
-  try {
-    checkPicture(picture);
-    checkOut(out);
-    if (filter) checkFilter(filter);
-    // Fences that nobody signals are known before all is given up.
-    using kernel = new Kernel({ fenceTimeout: (timeout * 1000) / 2 });
-    const by = filter ? basename(filter) : 'filter';
-    process.stdout.write(`${basename(picture)}: camera -> ${by} -> display\n`);
-    const onShown = (shown: number, seconds: number) => progress.show(shown, seconds);
-    const outcome = await runPipeline(kernel, { picture, frames, out, filter, timeout, onShown });
-    progress.end();
-    process.stderr.write(outcome.remarks);
-    process.stdout.write(summary(outcome, frames, out));
-    return outcome.left === 0 ? 0 : 1;
-  } catch (error) {
-    progress.end();
-    if (error instanceof UnsupportedMachineError) {
-      const { explain } = await import('./doctor.js');
-      process.stderr.write(`dmabuf-shim demo: ${error.message}\n${explain()}`);
-      return 125;
+the fence with poll(2). "fences" says how often that took time, and how much.`,
+  options: OPTIONS,
+  operands: 'files',
+  async run(values, operands) {
+    const { picture, frames, out, filter, timeout } = settled(values, operands);
+    const progress = new Progress(frames);
+    try {
+      checkPicture(picture);
+      checkOut(out);
+      if (filter) checkFilter(filter);
+      // Fences that nobody signals are known before all is given up.
+      using kernel = new Kernel({ fenceTimeout: (timeout * 1000) / 2 });
+      const by = filter ? basename(filter) : 'filter';
+      process.stdout.write(`${basename(picture)}: camera -> ${by} -> display\n`);
+      const onShown = (shown: number, seconds: number) => progress.show(shown, seconds);
+      const outcome = await runPipeline(kernel, { picture, frames, out, filter, timeout, onShown });
+      progress.end();
+      process.stderr.write(outcome.remarks);
+      process.stdout.write(summary(outcome, frames, out));
+      return outcome.left === 0 ? 0 : 1;
+    } catch (error) {
+      progress.end();
+      if (error instanceof UnsupportedMachineError) {
+        const { explain } = await import('./doctor.js');
+        process.stderr.write(`dmabuf-shim demo: ${error.message}\n${explain()}`);
+        return 125;
+      }
+      if (!(error instanceof DemoError)) throw error;
+      process.stderr.write(`dmabuf-shim demo: ${error.message}\n`);
+      return 1;
     }
-    if (!(error instanceof DemoError)) throw error;
-    process.stderr.write(`dmabuf-shim demo: ${error.message}\n`);
-    return 1;
-  }
-}
+  },
+});
 
-function parse(args: string[]) {
-  const { values, positionals } = parseOrRefuse(args);
-  if (positionals.length > 1) throw new UsageError('one picture at a time');
-  const [picture] = positionals;
+function settled(values: Values<typeof OPTIONS>, operands: readonly string[]) {
+  if (operands.length > 1) throw new UsageError('one picture at a time');
+  const [picture] = operands;
   return {
-    help: values.help,
     picture: picture ? resolve(picture) : SAMPLE,
     frames: count('--frames', values.frames, DEFAULT_FRAMES),
     out: resolve(values.out ?? DEFAULT_OUT),
     filter: values.filter && resolve(values.filter),
     timeout: count('--timeout', values.timeout, DEFAULT_TIMEOUT),
   };
-}
-
-function parseOrRefuse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        frames: { type: 'string' },
-        out: { type: 'string' },
-        filter: { type: 'string' },
-        timeout: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 const MOST = 1_000_000;

@@ -2,17 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { parseArgs } from 'node:util';
 import { Kernel } from '../kernel.js';
 import { native } from '../native.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
-import { UsageError } from './usage.js';
-
-const USAGE = `Usage: dmabuf-shim doctor
-
-Tries what programs under "dmabuf-shim run" need, says what is missing, and what to do about it.
-The exit status is 0 if programs can be run, 1 if not.
-`;
+import { defineCommand } from './command.js';
 
 interface Finding {
   what: string;
@@ -22,27 +15,25 @@ interface Finding {
   remedy?: string;
 }
 
-export async function doctor(args: string[]): Promise<number> {
-  if (help(args)) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const findings = [...inspect(), ...(await attempt())];
-  process.stdout.write(findings.map(format).join(''));
-  const able = findings.every(({ state }) => state !== 'no');
-  process.stdout.write(
-    able ? 'Programs can be run here.\n' : 'Programs cannot be run here; kernel.sys in Node can.\n',
-  );
-  return able ? 0 : 1;
-}
-
-function help(args: string[]): boolean | undefined {
-  try {
-    return parseArgs({ args, options: { help: { type: 'boolean', short: 'h' } } }).values.help;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
+export const doctor = defineCommand({
+  name: 'doctor',
+  usage: [''],
+  about: `Tries what programs under "dmabuf-shim run" need, says what is missing, and what to do about it.
+The exit status is 0 if programs can be run, 1 if not.`,
+  options: {},
+  operands: 'none',
+  async run() {
+    const findings = [...inspect(), ...(await attempt())];
+    process.stdout.write(findings.map(format).join(''));
+    const able = findings.every(({ state }) => state !== 'no');
+    process.stdout.write(
+      able
+        ? 'Programs can be run here.\n'
+        : 'Programs cannot be run here; kernel.sys in Node can.\n',
+    );
+    return able ? 0 : 1;
+  },
+});
 
 /** What `run` prints when the machine forbids it. */
 export function explain(): string {

@@ -1,66 +1,54 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { checkHeaders, headersIn, summary, uapiHeaders } from '../../uapi/import/check.js';
 import { CompileError, FrontEnd, NoCompiler } from '../../uapi/import/clang.js';
 import { importHeader } from '../../uapi/import/convert.js';
 import { printModule } from '../../uapi/import/print.js';
+import { defineCommand } from './command.js';
 import { UsageError } from './usage.js';
 
-const USAGE = `Usage: dmabuf-shim import-header [options] HEADER
-       dmabuf-shim import-header --check [options] [HEADER or FOLDER …]
-
-Writes the definitions of a C header, in TypeScript, to import from 'dmabuf-shim/ioctl': its structs, its
+export const importHeaderCommand = defineCommand({
+  name: 'import-header',
+  usage: ['[options] HEADER', '--check [options] [HEADER or FOLDER …]'],
+  about: `Writes the definitions of a C header, in TypeScript, to import from 'dmabuf-shim/ioctl': its structs, its
 ioctls, and its constants. clang reads the header; what cannot be said in TypeScript is left out, with the
-reason, at the end.
-
-  --output FILE, -o FILE   write there, not to standard output; with --check, a folder for all modules
-  -I FOLDER                look for included headers there, too; may be given again
-  --cc COMMAND             the clang to use (clang)
-  --check                  convert all headers (Linux's, if none is given), load what comes of them, and
-                           compare sizes, offsets, signs, requests and constants with what gcc says; a line
-                           of numbers, exit status 1 if something differs
-  --verbose                with --check, also what is refused, and which headers do not compile
-`;
-
-const OPTIONS = {
-  output: { type: 'string', short: 'o' },
-  include: { type: 'string', short: 'I', multiple: true },
-  cc: { type: 'string' },
-  check: { type: 'boolean' },
-  verbose: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-} as const;
-
-export async function importHeaderCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
-  if (values.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const include = (values.include ?? []).map((folder) => resolve(folder));
-  const frontEnd = new FrontEnd({ include, ...(values.cc !== undefined && { cc: values.cc }) });
-  try {
-    if (values.check) return await check(frontEnd, positionals, { ...values, include });
-    const [header, ...more] = positionals;
-    if (header === undefined) throw new UsageError('no header given');
-    if (more.length > 0) throw new UsageError(`one header at a time, not also ${more[0]}`);
-    return await convert(frontEnd, existing(header), include, values.output);
-  } catch (error) {
-    if (error instanceof NoCompiler) throw new UsageError(error.message);
-    if (!(error instanceof CompileError)) throw error;
-    process.stderr.write(`dmabuf-shim import-header: ${error.message}\n`);
-    return 1;
-  }
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
+reason, at the end.`,
+  options: {
+    output: {
+      value: 'FILE',
+      short: 'o',
+      help: 'write there, not to standard output; with --check, a folder for all modules',
+    },
+    include: {
+      value: 'FOLDER',
+      short: 'I',
+      multiple: true,
+      help: 'look for included headers there, too; may be given again',
+    },
+    cc: { value: 'COMMAND', choices: ['clang'], help: 'the clang to use (clang)' },
+    check: {
+      help: "convert all headers (Linux's, if none is given), load what comes of them, and compare sizes, offsets, signs, requests and constants with what gcc says; a line of numbers, exit status 1 if something differs",
+    },
+    verbose: { help: 'with --check, also what is refused, and which headers do not compile' },
+  },
+  operands: 'files',
+  async run(values, positionals) {
+    const include = (values.include ?? []).map((folder) => resolve(folder));
+    const frontEnd = new FrontEnd({ include, ...(values.cc !== undefined && { cc: values.cc }) });
+    try {
+      if (values.check) return await check(frontEnd, positionals, { ...values, include });
+      const [header, ...more] = positionals;
+      if (header === undefined) throw new UsageError('no header given');
+      if (more.length > 0) throw new UsageError(`one header at a time, not also ${more[0]}`);
+      return await convert(frontEnd, existing(header), include, values.output);
+    } catch (error) {
+      if (error instanceof NoCompiler) throw new UsageError(error.message);
+      if (!(error instanceof CompileError)) throw error;
+      process.stderr.write(`dmabuf-shim import-header: ${error.message}\n`);
+      return 1;
+    }
+  },
+});
 
 function existing(path: string): string {
   if (!existsSync(path)) throw new UsageError(`there is no ${path}`);

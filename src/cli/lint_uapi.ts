@@ -1,76 +1,57 @@
 /** `dmabuf-shim lint-uapi`: is this interface one that can be kept for ever? */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { type Description, describe, isDescription } from '../../uapi/lint/description.js';
 import { type LintResult, lintUapi, tally } from '../../uapi/lint/lint.js';
 import type { Finding } from '../../uapi/lint/rules.js';
 import type { DeviceDefinition, DeviceOptions } from '../kit/device.js';
+import { defineCommand } from './command.js';
 import { deviceOptions } from './devices.js';
 import { UsageError } from './usage.js';
 
-const USAGE = `Usage: dmabuf-shim lint-uapi [options] FILE
-
-Reviews the ioctls and structs that FILE declares, in TypeScript, by what Linux asks for in its documents
+export const lintUapiCommand = defineCommand({
+  name: 'lint-uapi',
+  usage: ['[options] FILE'],
+  about: `Reviews the ioctls and structs that FILE declares, in TypeScript, by what Linux asks for in its documents
 "ioctl based interfaces" and "(How to avoid) Botching up ioctls"; and calls each ioctl of its devices, with
-each reserved bit set, a wrong size, no memory and so on, to see what is answered.
-
-  --against FILE.json  also report what breaks programs that were built for what --save wrote
-  --save FILE.json     write a description of the interface
-  --json               findings as JSON
-  --no-run             only read the declarations: call nothing
-  --strict             fail with warnings, too
-  --device-options NAME=VALUE,...
-                       options of the devices that are tried
-  --help               this text
-
-A device can say what arguments are right, for them to be tried: "examples", of defineDevice().
-The exit status is 1 if there are errors, 2 for a wrong option or a file that cannot be loaded.
-`;
-
-export async function lintUapiCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
-  if (values.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const [path] = positionals;
-  if (path === undefined || positionals.length > 1) throw new UsageError('one file is wanted');
-  const list = values['device-options'];
-  const result = await lintUapi(path, {
-    run: !values['no-run'],
-    against: values.against === undefined ? undefined : readDescription(values.against),
-    ...(list !== undefined && {
-      deviceOptions: (definition) => checkedOptions(definition, list),
-    }),
-  });
-  if (values.save !== undefined && result.uapi) save(values.save, describe(result.uapi));
-  await write(values.json ? toJson(result) : toText(path, result));
-  const count = tally(result.findings);
-  const status = count.error > 0 || (values.strict && count.warning > 0) ? 1 : 0;
-  // A handler may have left what never lets go of this process: a timer, a wait.
-  if (result.calls > 0) process.exit(status);
-  return status;
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        against: { type: 'string' },
-        save: { type: 'string' },
-        json: { type: 'boolean' },
-        'no-run': { type: 'boolean' },
-        strict: { type: 'boolean' },
-        'device-options': { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
+each reserved bit set, a wrong size, no memory and so on, to see what is answered.`,
+  options: {
+    against: {
+      value: 'FILE.json',
+      help: 'also report what breaks programs that were built for what --save wrote',
+    },
+    save: { value: 'FILE.json', help: 'write a description of the interface' },
+    json: { help: 'findings as JSON' },
+    'no-run': { help: 'only read the declarations: call nothing' },
+    strict: { help: 'fail with warnings, too' },
+    'device-options': {
+      value: 'NAME=VALUE,...',
+      choices: [],
+      help: 'options of the devices that are tried',
+    },
+  },
+  after: `A device can say what arguments are right, for them to be tried: "examples", of defineDevice().
+The exit status is 1 if there are errors, 2 for a wrong option or a file that cannot be loaded.`,
+  operands: 'files',
+  async run(values, positionals) {
+    const [path] = positionals;
+    if (path === undefined || positionals.length > 1) throw new UsageError('one file is wanted');
+    const list = values['device-options'];
+    const result = await lintUapi(path, {
+      run: !values['no-run'],
+      against: values.against === undefined ? undefined : readDescription(values.against),
+      ...(list !== undefined && {
+        deviceOptions: (definition) => checkedOptions(definition, list),
+      }),
     });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
+    if (values.save !== undefined && result.uapi) save(values.save, describe(result.uapi));
+    await write(values.json ? toJson(result) : toText(path, result));
+    const count = tally(result.findings);
+    const status = count.error > 0 || (values.strict && count.warning > 0) ? 1 : 0;
+    // A handler may have left what never lets go of this process: a timer, a wait.
+    if (result.calls > 0) process.exit(status);
+    return status;
+  },
+});
 
 function checkedOptions(definition: DeviceDefinition, list: string): DeviceOptions {
   const { name, options = {} } = definition;

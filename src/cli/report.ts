@@ -17,7 +17,7 @@ export const FOUND = 3;
 /** Begins a report on what is done from now on, if the options want one. */
 export function startReport(
   kernel: Kernel,
-  { report, reportJson, strict }: RunOptions,
+  { report, strict, 'report-json': reportJson }: RunOptions,
   write: (text: string) => void,
 ): RunReport | undefined {
   if (!report && !strict && reportJson === undefined) return undefined;

@@ -2,43 +2,50 @@
 import type { ChildProcess } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { KernelOptions } from '../core.js';
 import { Kernel } from '../kernel.js';
 import { native } from '../native.js';
 import { formatRecord, KERN_WARNING, type LogRecord } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
+import { defineCommand } from './command.js';
 import { inheritedDescriptors, letGo, passOn, stdioBeside } from './inherited.js';
-import { kernelVersion } from './options.js';
+import { kernelVersion, memoryOptions } from './options.js';
 import { FOUND, type RunReport, startReport } from './report.js';
-import { parseRunOptions, RUN_USAGE, type RunOptions } from './run_options.js';
+import { integer, RUN_OPTIONS, type RunOptions, seconds } from './run_options.js';
 import { programStrings } from './strings.js';
 import { startTraces } from './traces.js';
 import { UsageError } from './usage.js';
 
-export async function run(args: string[]): Promise<number> {
-  const { options, program } = parseRunOptions(args);
-  if (options.help) {
-    process.stdout.write(RUN_USAGE);
-    return 0;
-  }
-  const inherited = inheritedDescriptors();
-  for (const spec of options.device ?? []) {
-    const { deviceHelp } = await import('./devices.js');
-    const help = await deviceHelp(spec);
-    if (help === undefined) continue;
-    process.stdout.write(help);
-    return 0;
-  }
-  if (program.length === 0) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
-  using kernel = makeKernel(options);
-  const stopCatching = options.device ? catchStray(kernel) : undefined;
-  try {
-    return await runUnder(kernel, options, program, inherited);
-  } catch (error) {
-    // A mistake of ours, not of a driver.
-    stopCatching?.();
-    throw error;
-  }
-}
+export const run = defineCommand({
+  name: 'run',
+  usage: ['[options] [--] PROGRAM [arguments]'],
+  about: 'Runs PROGRAM, and all that it starts, with the device nodes that "dmabuf-shim ls" lists.',
+  options: RUN_OPTIONS,
+  operands: 'program',
+  after: `The exit status is PROGRAM's; 126 or 127 if it cannot be started, 125 if this machine cannot run it,
+2 for a wrong option.`,
+  async run(options, program) {
+    const inherited = inheritedDescriptors();
+    for (const spec of options.device ?? []) {
+      const { deviceHelp } = await import('./devices.js');
+      const help = await deviceHelp(spec);
+      if (help === undefined) continue;
+      process.stdout.write(help);
+      return 0;
+    }
+    const kernelOptions = kernelOptionsOf(options);
+    if (program.length === 0) throw new UsageError('no program given (dmabuf-shim run -- PROGRAM)');
+    using kernel = makeKernel(kernelOptions, options);
+    const stopCatching = options.device ? catchStray(kernel) : undefined;
+    try {
+      return await runUnder(kernel, options, program, inherited);
+    } catch (error) {
+      // A mistake of ours, not of a driver.
+      stopCatching?.();
+      throw error;
+    }
+  },
+});
 
 async function runUnder(
   kernel: Kernel,
@@ -71,12 +78,13 @@ async function runUnder(
 /** The program gets what we were given, as it was. */
 function start(
   kernel: Kernel,
-  { exact = false }: RunOptions,
+  options: RunOptions,
   program: readonly string[],
   inherited: readonly number[],
 ): ChildProcess {
   const [command = '', ...args] = program;
   const strings = programStrings(program);
+  const exact = options.exact === true;
   passOn(inherited);
   const child = kernel.spawn(command, args, { stdio: stdioBeside(inherited), strings, exact });
   letGo(inherited);
@@ -124,19 +132,22 @@ function summarize({ staleAccesses }: Kernel): void {
   writeLine(2, `dmabuf-shim run: missing cache maintenance: ${cases}, ${times} in all (see above)`);
 }
 
-function makeKernel(options: RunOptions): Kernel {
+function kernelOptionsOf(options: RunOptions): KernelOptions {
+  const { kernel, memory, 'fence-timeout': timeout, 'strict-coherency': seed } = options;
   const devices = options.devices?.split(',').map((name) => name.replace(/^(\+?)\/dev\//, '$1'));
+  return {
+    ...kernelVersion(kernel),
+    ...(devices && { devices }),
+    ...(memory !== undefined && { memory: memoryOptions(memory) }),
+    ...(timeout !== undefined && { fenceTimeout: seconds('--fence-timeout', timeout) * 1000 }),
+    ...(seed !== undefined && { coherency: 'strict' as const }),
+    ...(typeof seed === 'string' && { coherencySeed: integer('--strict-coherency', seed) }),
+  };
+}
+
+function makeKernel(kernelOptions: KernelOptions, options: RunOptions): Kernel {
   try {
-    const kernel = new Kernel({
-      ...kernelVersion(options.kernel),
-      ...(devices && { devices }),
-      ...(options.memory && { memory: options.memory }),
-      ...(options.fenceTimeout !== undefined && { fenceTimeout: options.fenceTimeout * 1000 }),
-      ...(options.strictCoherency !== undefined && { coherency: 'strict' }),
-      ...(typeof options.strictCoherency === 'number' && {
-        coherencySeed: options.strictCoherency,
-      }),
-    });
+    const kernel = new Kernel(kernelOptions);
     kernel.log.console = (record) => {
       if (isShown(record, options)) writeLine(2, formatRecord(record));
     };
@@ -151,7 +162,7 @@ function makeKernel(options: RunOptions): Kernel {
 function isShown({ level, text }: LogRecord, options: RunOptions): boolean {
   if (options.verbose) return true;
   if (options.device && level <= KERN_WARNING) return true;
-  return options.strictCoherency !== undefined && text.startsWith('coherency: ');
+  return options['strict-coherency'] !== undefined && text.startsWith('coherency: ');
 }
 
 /**

@@ -8,7 +8,7 @@ import { UsageError } from './usage.js';
 /** Gives the function that ends them: what is still in memory is written, and the files are whole. */
 export async function startTraces(
   kernel: Kernel,
-  { trace, traceEvents }: RunOptions,
+  { trace, 'trace-events': traceEvents }: RunOptions,
 ): Promise<() => void> {
   const ends: (() => void)[] = [];
   if (trace !== undefined) ends.push(await startTrace(kernel, trace));

@@ -357,7 +357,7 @@ describe('dmabuf-shim bufinfo', () => {
   });
 
   test.each([
-    [['--bogus'], /'--bogus'/],
+    [['--bogus'], /--bogus/],
     [['17'], /goes with --svg/],
     [['--svg', 'x'], /an inode number is wanted, not "x"/],
   ])('%j is a usage error in one line', async (args, message) => {
