@@ -17,9 +17,9 @@ const documents = files.filter((name) => name.endsWith('.md') && name !== 'CHANG
 const commented = files.filter((name) => /\.(ts|mjs|c|h|sh)$/.test(name));
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
-/** Paths in `text` that lead nowhere, from where the file is and from the root. */
+/** Paths in `text` that lead nowhere, from where the file is, from the root, and from src/. */
 function dead(name: string, paths: Iterable<string>): string[] {
-  const places = [dirname(join(root, name)), root];
+  const places = [dirname(join(root, name)), root, join(root, 'src')];
   return [...paths]
     .filter((path) => !places.some((place) => existsSync(join(place, path))))
     .map((path) => `${name}: ${path}`);
