@@ -13,7 +13,7 @@ import { type AddressRange, countAreas } from './uses.js';
  * That is known of all of them together, and exactly: {@link isMapped} turns false when the last is gone, in
  * whatever process and by whatever means: munmap, another mapping in its place, exit, exec, a crash. Copies that
  * fork and mremap make, and the parts that munmap and mprotect leave, are mappings like the others. Of each single
- * one nobody is told; {@link mappings} looks where there are any.
+ * one nobody is told; {@link mappings} looks where there are any. The memory is not to be closed while it is mapped.
  */
 export class TrackedMemory implements MappableMemory {
   /** The memory itself. */

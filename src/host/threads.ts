@@ -4,7 +4,7 @@ import { native } from '../native.js';
 import { readText } from './read.js';
 
 /** The fields of /proc/TID/stat behind the name, from the state on; undefined if it is gone. */
-export function statFields(tid: number): string[] | undefined {
+function statFields(tid: number): string[] | undefined {
   const line = readText(`/proc/${tid}/stat`);
   return line === '' ? undefined : line.slice(line.lastIndexOf(')') + 2).split(' ');
 }
@@ -85,13 +85,8 @@ export interface Process {
 /** Where /proc/PID/stat has it, behind the name. */
 const STARTTIME = 19;
 
-/** The process that has an id now. ESRCH is `startTime` 0. */
+/** The process that has an id now; `startTime` is 0 if there is none. */
 export function processOf(pid: number): Process {
   const startTime = Number(statFields(pid)?.[STARTTIME] ?? 0);
   return { pid, startTime, key: `${pid}@${startTime}` };
-}
-
-/** Whether it is still there, and not another one that has its id. */
-export function isStillThere(process: Process): boolean {
-  return processOf(process.pid).key === process.key && isAlive(process.pid);
 }
