@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs';
 import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
-import { POLLFD_SIZE } from './abi/constants.js';
+import { F_DUPFD_CLOEXEC, POLLFD_SIZE } from './abi/constants.js';
 import { linkOfDescriptor } from './host/descriptors.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
@@ -19,7 +19,6 @@ import {
 
 export * from './syscall/calls.js';
 
-const F_DUPFD_CLOEXEC = 1030;
 const ENOTSUP = 95;
 
 /**

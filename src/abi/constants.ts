@@ -7,17 +7,24 @@ export const AT_REMOVEDIR = 0x200;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EACCESS = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
+/** <linux/stat.h> */
+export const AT_STATX_DONT_SYNC = 0x4000;
 
 /** <linux/eventpoll.h> */
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 
+export const EPOLLIN = 0x001;
+export const EPOLLPRI = 0x002;
+
 /** struct pollfd: s32 fd, s16 events, s16 revents. */
 export const POLLFD_SIZE = 8;
 
 /** <linux/fcntl.h>, <asm-generic/fcntl.h> */
 export const F_DUPFD = 0;
+export const F_GETFD = 1;
+export const F_SETFD = 2;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_SETLEASE = 1024;
@@ -25,6 +32,11 @@ export const F_NOTIFY = 1026;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_ADD_SEALS = 1033;
 export const F_GET_SEALS = 1034;
+export const F_SEAL_SEAL = 0x01;
+export const F_SEAL_SHRINK = 0x02;
+export const F_SEAL_GROW = 0x04;
+export const F_SEAL_WRITE = 0x08;
+export const F_SEAL_FUTURE_WRITE = 0x10;
 
 /** <linux/sched.h> */
 export const CLONE_NEWNS = 0x20000;

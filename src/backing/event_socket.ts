@@ -1,4 +1,5 @@
 import { O_ACCMODE, O_NONBLOCK, O_RDWR, POLLIN, POLLRDNORM } from '../../ioctl/index.js';
+import { F_SETFL } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -15,7 +16,6 @@ const MSG_PEEK = 0x2;
 const MSG_DONTWAIT = 0x40;
 /** <asm-generic/ioctls.h>, SIOCOUTQ: what the memory of all that is sent and not yet read is. */
 const TIOCOUTQ = 0x5411;
-const F_SETFL = 4;
 /** The smallest send buffer that there is, whatever is asked for. */
 const SMALLEST = new Uint8Array(Int32Array.of(1).buffer);
 /** struct timeval of one microsecond: the shortest that a write waits for room. */

@@ -1,9 +1,8 @@
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from '../abi/constants.js';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import { inotifyWatches, pathOfOwn } from '../host/descriptors.js';
 import { native } from '../native.js';
 
-const EPOLLIN = 0x1;
 const EPOLLOUT = 0x4;
 const EPOLLERR_OR_HUP = 0x18;
 /** The token of the inotify instance: no pipe or socket has descriptor 0. */

@@ -1,4 +1,5 @@
 import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
 import type { Inode } from '../host/descriptors.js';
@@ -7,10 +8,6 @@ import type { ReleaseWatch } from './release.js';
 
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
-const F_ADD_SEALS = 1033;
-const F_SEAL_SEAL = 0x1;
-const F_SEAL_SHRINK = 0x2;
-const F_SEAL_GROW = 0x4;
 
 const stat = new Float64Array(STAT_FIELDS);
 

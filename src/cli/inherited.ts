@@ -1,11 +1,9 @@
 /** Descriptors that this process was started with: Node keeps those above 2 from the programs that it starts. */
+import { F_GETFD, F_GETFL, F_SETFD } from '../abi/constants.js';
 import { openFiles } from '../host/self.js';
 import { native } from '../native.js';
 
 // <fcntl.h>
-const F_GETFD = 1;
-const F_SETFD = 2;
-const F_GETFL = 3;
 const FD_CLOEXEC = 1;
 const O_ACCMODE = 0o3;
 const O_NONBLOCK = 0o4000;

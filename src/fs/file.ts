@@ -1,5 +1,5 @@
 import { type IoctlDef, type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
-import { AT_FDCWD } from '../abi/constants.js';
+import { AT_FDCWD, AT_STATX_DONT_SYNC } from '../abi/constants.js';
 import type { ReleaseWatch } from '../backing/release.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
@@ -348,7 +348,6 @@ export function orNoMemory<T>(kernel: KernelCore, make: () => T): T {
   }
 }
 
-const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** The open files by the inode behind their descriptors. */

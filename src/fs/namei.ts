@@ -1,5 +1,5 @@
 /** Path lookup: what a path leads to, in this kernel's tree or in the machine's file system. */
-import { AT_FDCWD } from '../abi/constants.js';
+import { AT_FDCWD, AT_STATX_DONT_SYNC } from '../abi/constants.js';
 import { Errno, type ErrnoName } from '../errno.js';
 import { isServed } from '../host/served_mounts.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -10,7 +10,6 @@ import { type Dentry, Directory, S_IFDIR, S_IFMT, Symlink } from './tree.js';
 
 /** Symbolic links that one lookup may follow. */
 const MAXSYMLINKS = 40;
-const AT_STATX_DONT_SYNC = 0x4000;
 /** Bytes in one component. */
 const NAME_MAX = 255;
 

@@ -1,7 +1,7 @@
 /** /proc/TID/fd and fdinfo, /proc/TID/cwd: what processes have open. */
 import { readdirSync } from 'node:fs';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../../ioctl/index.js';
-import { AT_FDCWD } from '../abi/constants.js';
+import { AT_FDCWD, AT_STATX_DONT_SYNC } from '../abi/constants.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { readText } from './read.js';
 import { processes } from './threads.js';
@@ -12,7 +12,6 @@ export interface Inode {
   ino: number;
 }
 
-const AT_STATX_DONT_SYNC = 0x4000;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** The path of a descriptor of a thread's: to open what it is of once more. */

@@ -3,12 +3,11 @@
  * itself be waiting for us.
  */
 import { readFileSync } from 'node:fs';
-import { O_CLOEXEC } from '../../ioctl/index.js';
+import { O_CLOEXEC, POLLPRI } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 
 const MOUNTINFO = '/proc/self/mountinfo';
-const POLLPRI = 0x2;
 const NOW = 0;
 
 /** id parent device root point options [tag ...] - type source options */
@@ -20,6 +19,8 @@ const character = (_: string, octal: string) => String.fromCharCode(Number.parse
 
 /** struct pollfd of the table of mounts: ready when that has changed since it was last asked. */
 let changes: Uint8Array | undefined;
+/** Who tells us of changes, so that we need not ask. */
+let watchers = 0;
 let points: string[] = [];
 /** Where each file system is mounted, by its st_dev, `major:minor`. */
 let pointsByDev: ReadonlyMap<string, readonly string[]> = new Map();
@@ -28,7 +29,11 @@ function refresh(): void {
   if (changes === undefined) {
     const fd = orThrow(native.open(MOUNTINFO, O_CLOEXEC, 0));
     changes = new Uint8Array(new Int32Array([fd, POLLPRI]).buffer);
-  } else if (native.poll(changes, NOW) === 0) return;
+  } else if (watchers > 0 || native.poll(changes, NOW) === 0) return;
+  read();
+}
+
+function read(): void {
   const text = readFileSync(MOUNTINFO, 'latin1');
   points = [...text.matchAll(FUSE_MOUNT)].map(([, point]) => pathOf(point as string));
   const byDev = new Map<string, string[]>();
@@ -38,6 +43,24 @@ function refresh(): void {
   }
   pointsByDev = byDev;
 }
+
+/**
+ * A descriptor that has EPOLLPRI when mounts have changed. Until {@link unwatchMounts} whoever has it says so by
+ * {@link mountsChanged}, before anything is asked here.
+ */
+export function watchMounts(): number {
+  const fd = orThrow(native.open(MOUNTINFO, O_CLOEXEC, 0));
+  watchers++;
+  read();
+  return fd;
+}
+
+export function unwatchMounts(fd: number): void {
+  watchers--;
+  native.close(fd);
+}
+
+export const mountsChanged = read;
 
 function pathOf(field: string): string {
   return Buffer.from(field.replace(ESCAPE, character), 'latin1').toString();

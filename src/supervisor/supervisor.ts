@@ -1,6 +1,6 @@
 /** Serves the system calls of programs: takes notifications, has them handled, answers. */
 
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../abi/constants.js';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, EPOLLPRI } from '../abi/constants.js';
 import type { Needs } from '../abi/system_calls.js';
 import type { KernelCore, Waiter } from '../core.js';
 import { Errno, ErrnoError, orThrow } from '../errno.js';
@@ -8,6 +8,7 @@ import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 import { Watches } from '../fs/watches.js';
+import { mountsChanged, unwatchMounts, watchMounts } from '../host/served_mounts.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
@@ -20,7 +21,6 @@ import { PathLookup } from './paths/lookup.js';
 import { handlersOf } from './syscalls.js';
 import { TaskCache } from './task.js';
 
-const EPOLLIN = 0x1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 /** struct seccomp_notif; a later kernel's may be longer (SECCOMP_GET_NOTIF_SIZES). */
 const NOTIF_SIZE = 80;
@@ -30,7 +30,7 @@ const LINGER = 50_000;
 /** Milliseconds after which the event loop has its turn, however many calls there are. */
 const TURN = 5;
 const SYS_ioctl = native.SYS.ioctl;
-/** The token of the release watch; listeners are known by their descriptors, which are never 0. */
+/** The token of the release watch; listeners and the table of mounts are known by their descriptors, which are never 0. */
 const RELEASES = 0;
 
 /** Sees the calls that are answered, for `--trace`. */
@@ -44,6 +44,7 @@ export interface Tracer {
 export class Supervisor {
   readonly #kernel: KernelCore;
   readonly #epfd = orThrow(native.epollCreate());
+  readonly #mounts = watchMounts();
   readonly #watch: FdWatch;
   /** With what the filters of their programs were made for. */
   readonly #listeners = new Map<number, Needs>();
@@ -88,6 +89,7 @@ export class Supervisor {
       this.#names[nr] = name;
     }
     orThrow(native.epollCtl(this.#epfd, EPOLL_CTL_ADD, kernel.releases.fd, EPOLLIN, RELEASES));
+    orThrow(native.epollCtl(this.#epfd, EPOLL_CTL_ADD, this.#mounts, EPOLLPRI, this.#mounts));
     this.#watch = native.watchFd(this.#epfd, () => this.#serve());
     this.#watch.unref();
   }
@@ -125,14 +127,16 @@ export class Supervisor {
     do {
       const count = native.epollReceive(this.#epfd, this.#ready, this.#call.notif, linger);
       if (count <= 0) break;
-      // What programs closed before they made a call is gone before the call is answered.
+      // What programs closed, and mounted, before they made a call is known before the call is answered.
       for (let i = 0; i < count; i++) {
-        if (this.#ready[2 * i] === RELEASES) this.#kernel.releases.drain();
+        const token = this.#ready[2 * i];
+        if (token === RELEASES) this.#kernel.releases.drain();
+        else if (token === this.#mounts) mountsChanged();
       }
       for (let i = 0; i < count; i++) {
         const token = this.#ready[2 * i] as number;
         const events = this.#ready[2 * i + 1] as number;
-        if (token === RELEASES) continue;
+        if (token === RELEASES || token === this.#mounts) continue;
         if (events & EPOLLIN) this.#receive(token, i > 0);
         else if (events !== 0) this.#removeListener(token);
       }
@@ -261,6 +265,7 @@ export class Supervisor {
     for (const listener of [...this.#listeners.keys()]) this.#removeListener(listener);
     this.#parked.end();
     this.#watch.close();
+    unwatchMounts(this.#mounts);
     this.#tasks.clear();
     native.close(this.#epfd);
   }

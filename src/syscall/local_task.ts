@@ -1,5 +1,5 @@
 import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
-import { F_GETFL } from '../abi/constants.js';
+import { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
@@ -8,9 +8,6 @@ import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory, type UserMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import type { Given, Task } from '../task.js';
-
-const F_DUPFD = 0;
-const F_DUPFD_CLOEXEC = 1030;
 
 const stat = new Float64Array(STAT_FIELDS);
 

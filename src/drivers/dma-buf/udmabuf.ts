@@ -11,6 +11,12 @@ import {
   UDMABUF_FLAGS_CLOEXEC,
   udmabuf_ioctls,
 } from '../../../ioctl/index.js';
+import {
+  F_GET_SEALS,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+} from '../../abi/constants.js';
 import type { Pin, PinnedMemfd } from '../../backing/pin.js';
 import { intParam, moduleAdd } from '../../base/params.js';
 import type { KernelCore } from '../../core.js';
@@ -54,10 +60,6 @@ const parametersOf = new PerKernel<KernelCore, Parameters>(() => ({
   size_limit_mb: 64,
 }));
 
-const F_GET_SEALS = 1034;
-const F_SEAL_SHRINK = 0x2;
-const F_SEAL_WRITE = 0x8;
-const F_SEAL_FUTURE_WRITE = 0x10;
 /** The memory must not go away under the buffer … */
 const SEALS_WANTED = F_SEAL_SHRINK;
 /** … and must be writable, as the buffer is. */
