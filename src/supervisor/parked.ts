@@ -92,6 +92,7 @@ class WaitingProcess {
     this.signals?.close();
     this.tid = tid;
     this.signals = new PendingSignals(tid);
+    this.seen = undefined;
   }
 }
 
@@ -161,20 +162,21 @@ export class Parked {
   }
 
   readonly #tick = (): void => {
+    this.#timer = undefined;
     this.#pause = Math.min(this.#pause * GROWTH, LONGEST);
     this.#looks = THREADS;
     this.#learn();
     for (const user of [...this.#users.values()]) {
       const looks = Math.max(user.due, user.queued === '0' ? 1 : QUEUED);
       for (const process of takeTurns(user.processes, Math.min(looks, PROCESSES))) {
-        user.due--;
+        user.due = Math.max(0, user.due - 1);
         this.#lookAt(process);
       }
     }
     for (const parking of takeTurns(this.#parked, CALLS)) {
       if (!parking.call.valid) this.#gone(parking);
     }
-    this.#timer = this.#parked.size > 0 ? setTimeout(this.#tick, this.#pause) : undefined;
+    if (this.#parked.size > 0) this.#timer ??= setTimeout(this.#tick, this.#pause);
   };
 
   /** Finds out whose threads those are that have come to wait. */
@@ -230,7 +232,7 @@ export class Parked {
     for (const parking of firstOf(process.parked, looks)) {
       if (!process.parked.delete(parking)) continue;
       process.parked.add(parking);
-      if (parking.tid === process.tid) continue;
+      if (parking.tid === process.tid && process.signals.pending === undefined) continue;
       this.#looks--;
       this.#look(parking);
     }
@@ -273,6 +275,8 @@ export class Parked {
       user.processes.set(pid, process);
     }
     process.parked.add(parking);
+    // What others could not take may be for this one.
+    process.seen = undefined;
     parking.process = process;
     this.#new.delete(parking);
     return process;

@@ -104,7 +104,7 @@ static void threads(int only_masked) {
     SAY("strange %d, woken %d", strange, woken);
 }
 
-enum { MANY = 40 };
+enum { MANY = 16 };
 
 static void *wait_once(void *unused) {
     struct pollfd p = {buf, POLLIN, 0};

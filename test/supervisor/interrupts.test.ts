@@ -19,7 +19,7 @@ describe.each(LINKAGES)('%s', (linkage) => {
     ],
     ['threads', ['handled 10', 'strange 0, woken 6']],
     ['masked-threads', ['handled 10', 'strange 0, woken 6']],
-    ['each', ['threads 40', 'processes 40']],
+    ['each', ['threads 16', 'processes 16']],
     ['become', ['another program']],
     ['stopped', ['poll: 0, in time 1']],
     [
