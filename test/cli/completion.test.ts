@@ -32,7 +32,7 @@ describe('in bash', () => {
     const ask = `COMP_WORDS=(${list}); COMP_CWORD=${words.length}; _dmabuf_shim; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const { status, stdout, stderr } = cli('completion', 'bash');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const shell = spawnSync('bash', ['-euc', `${stdout}\n${ask}`], { encoding: 'utf8' });
+    const shell = spawnSync('bash', ['--norc', '-euc', `${stdout}\n${ask}`], { encoding: 'utf8' });
     expect(shell.stderr).toBe('');
     return shell.stdout.trim().split('\n');
   }
