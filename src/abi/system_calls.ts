@@ -185,24 +185,12 @@ function ofHigh(then: readonly Instruction[]): Instruction[] {
 
 const duplicates = (): Instruction[] => [...ofHigh([notify]), allow];
 
-/** What shells write(2) to sysfs: see {@link FileOperations.seldom}. 8 bytes are what an eventfd takes, which is common. */
-const redirections: readonly Instruction[] = [
-  [LD_W_ABS, 0, 0, argLow(0)],
-  [JGE_K, 6, 0, LOW_FDS],
-  [LD_W_ABS, 0, 0, argLow(2)],
-  [JGE_K, 2, 0, 40],
-  [JGE_K, 3, 0, 8],
-  [JGE_K, 1, 2, 2],
-  [JGE_K, 1, 0, 46],
-  notify,
-];
-
 /** Those with descriptors that have to be looked at. */
 const transfersOf =
-  (what: 'reads' | 'writes', low: readonly Instruction[] = []) =>
+  (what: 'reads' | 'writes') =>
   (needs: Needs): Instruction[] => {
     if (needs.exact) return [notify];
-    if (needs[what] === 'high') return [...ofHigh([notify]), ...low, allow];
+    if (needs[what] === 'high') return [...ofHigh([notify]), allow];
     return [...ofHigh([notify]), [JGE_K, 0, 1, LOW_FDS], allow, notify];
   };
 
@@ -255,12 +243,7 @@ const { address, at_flags, dirfd, fd, fd_set, int, long, mode } = arg;
 export const systemCalls = {
   // What programs do all the time comes first.
   read: { args: [fd, address, long], ...reading, ...waiting },
-  write: {
-    args: [fd, address, long],
-    ...writing,
-    filter: transfersOf('writes', redirections),
-    ...waiting,
-  },
+  write: { args: [fd, address, long], ...writing, ...waiting },
   readv: { args: [fd, address, int], ...reading, ...waiting },
   writev: { args: [fd, address, int], ...writing, ...waiting },
   pread64: { args: [fd, address, long, long], ...reading },

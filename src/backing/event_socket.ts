@@ -203,7 +203,7 @@ export class EventSocket implements Backing {
       this.end();
       gone();
     };
-    releases.watchPeer(this.#end, nobodyReads, this.#pump);
+    releases.watchPeer(this.#end, { gone: nobodyReads, ready: this.#pump });
     this.#releases = releases;
     this.#pump();
   }

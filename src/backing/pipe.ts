@@ -55,7 +55,7 @@ export class Pipe implements Backing {
 
   /** The kernel's end of the pipe tells when nobody can read any more. */
   watch(releases: ReleaseWatch, gone: () => void): void {
-    releases.watchPeer(this.#writing, gone);
+    releases.watchPeer(this.#writing, { gone });
   }
 
   end(): void {

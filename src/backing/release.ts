@@ -17,18 +17,21 @@ const IN_IGNORED = 0x8000;
 /** sizeof(struct inotify_event) without a name, and inodes watched by themselves have none. */
 const EVENT_SIZE = 16;
 
-interface Peer {
-  gone(): void;
-  writable(): void;
-  /** Whether it is to be told of room. */
-  asked: boolean;
-}
-
 /**
  * Milliseconds after which a description that seemed to be alive still when its close was reported is
  * looked at again: the kernel reports first, and drops the description's locks a moment later.
  */
 const LOOK_AGAIN = [1, 5, 25, 125, 1000, 5000];
+
+/** What is told of the other end of a pipe or socket. */
+interface Peer {
+  /** What to tell of from the start: EPOLLIN; room to write in is asked for by {@link ReleaseWatch.askWritable}. */
+  readonly events?: number;
+  /** There is something to read, or room to write in. */
+  ready?(): void;
+  /** Called once: nobody has it any more. There may be something to read still. */
+  gone(): void;
+}
 
 /**
  * Tells when programs let go of memory, in whatever process and by whatever means: close, munmap,
@@ -39,7 +42,7 @@ export class ReleaseWatch {
   /** Readable when there is something to {@link drain}. */
   readonly fd: number;
   readonly #inotify: number;
-  readonly #peers = new Map<number, Peer>();
+  readonly #peers = new Map<number, Peer & { asked: boolean }>();
   readonly #ready = new Uint32Array(2 * 64);
   readonly #gone = new Map<number, () => void>();
   /** What to ask when some description was closed; each answers whether it is done. */
@@ -70,14 +73,11 @@ export class ReleaseWatch {
     else this.#closed.set(wd, new Set([check]));
   }
 
-  /**
-   * Calls `gone`, once, when nobody has the other end of the pipe or socket that `fd` is the kernel's end of; and
-   * `writable` when there is room in it, while that is asked for.
-   */
-  watchPeer(fd: number, gone: () => void, writable: () => void = () => {}): void {
+  /** Tells of the other end of the pipe or socket that `fd` is the kernel's end of. */
+  watchPeer(fd: number, peer: Peer): void {
     // EPOLLERR and EPOLLHUP are reported unasked.
-    orThrow(native.epollCtl(this.fd, EPOLL_CTL_ADD, fd, 0, fd));
-    this.#peers.set(fd, { gone, writable, asked: false });
+    orThrow(native.epollCtl(this.fd, EPOLL_CTL_ADD, fd, peer.events ?? 0, fd));
+    this.#peers.set(fd, { ...peer, asked: false });
   }
 
   /** Whether to tell of room in what `fd` is the kernel's end of. */
@@ -85,7 +85,7 @@ export class ReleaseWatch {
     const peer = this.#peers.get(fd);
     if (!peer || peer.asked === asked) return;
     peer.asked = asked;
-    native.epollCtl(this.fd, EPOLL_CTL_MOD, fd, asked ? EPOLLOUT : 0, fd);
+    native.epollCtl(this.fd, EPOLL_CTL_MOD, fd, asked ? EPOLLOUT : (peer.events ?? 0), fd);
   }
 
   #addWatch(fd: number, mask: number): number {
@@ -114,7 +114,7 @@ export class ReleaseWatch {
         const peer = this.#peers.get(fd);
         if (!peer) continue;
         if (!((this.#ready[2 * i + 1] as number) & EPOLLERR_OR_HUP)) {
-          peer.writable();
+          peer.ready?.();
           continue;
         }
         this.#peers.delete(fd);

@@ -169,10 +169,12 @@ export class UeventSockets {
     native.fstat(theirs, stat);
     const socket = new UeventSocket(this.#kernel, type, stat[Stat.ino] as number, ours);
     this.#byInode.set(socket.ino, socket);
-    this.#kernel.releases.watchPeer(ours, () => {
-      socket.close();
-      this.#byInode.delete(socket.ino);
-      if (this.#byInode.size === 0) this.#closeMachine();
+    this.#kernel.releases.watchPeer(ours, {
+      gone: () => {
+        socket.close();
+        this.#byInode.delete(socket.ino);
+        if (this.#byInode.size === 0) this.#closeMachine();
+      },
     });
     return theirs;
   }

@@ -69,8 +69,8 @@ export interface FileOperations {
   write?(file: File, segments: readonly Segment[], task: Task): number | Wait;
   /**
    * Hardly anybody reads or writes it (sysfs has many such files): then no program's standard input and output are to
-   * cost more. By way of a shell's redirection it is not read, and written if the text is one of the usual: 2 to 7
-   * bytes, or the 40 to 45 of what `uevent` files take. With `exact` all is served.
+   * cost more. What a shell redirects to it is stored a moment later, and what is wrong with it is told in the log alone;
+   * by way of a shell's redirection it is not read. With `exact` all is served.
    */
   seldom?: boolean;
   /**

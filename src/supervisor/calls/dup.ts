@@ -2,11 +2,12 @@
  * dup(2) and its kin, of descriptors that have the numbers by which filters know that they are read and written here.
  * A duplicate gets such a number too, if the program leaves the choice.
  */
-import { O_ACCMODE, O_WRONLY } from '../../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, O_WRONLY } from '../../../ioctl/index.js';
 import { HIGH_FDS, LOW_FDS } from '../../abi/system_calls.js';
 import { type File, isServed } from '../../fs/file.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { openRedirection } from '../redirection.js';
 
 function servedFile(call: Call): File | undefined {
   const file = call.task.fget(call.int(0));
@@ -29,25 +30,33 @@ export function duplicate(call: Call, least: number, cloexec: boolean): Answer {
 }
 
 /** The program has chosen the number: what filters tell there is served, as if it were ours. */
-function duplicateTo(call: Call): Answer {
+function duplicateTo(call: Call, cloexec: boolean): Answer {
   const [fd, number] = [call.int(0), call.int(1)];
   if (number === fd || number < 0 || number >= HIGH_FDS) return CONTINUE;
   const file = servedFile(call);
   if (!file) return CONTINUE;
   const { read, write } = isServed(file.f_op);
-  const { seldom } = file.f_op;
-  // What is short is served; what is not is refused, for the program to see.
-  if (seldom && number < LOW_FDS && (file.f_flags & O_ACCMODE) === O_WRONLY) return CONTINUE;
-  const { reads, writes } = call.needs;
+  const { exact, reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
-  if (number >= LOW_FDS || !low) {
-    call.task.say(`is not served when it reads or writes ${file.link()} as descriptor ${number}`);
+  if (exact || (number < LOW_FDS && low)) return CONTINUE;
+  if (file.f_op.seldom && (file.f_flags & O_ACCMODE) === O_WRONLY) {
+    const pipe = openRedirection(file);
+    try {
+      return call.answerFd(pipe, cloexec, number);
+    } finally {
+      native.close(pipe);
+    }
   }
+  call.task.say(`is not served when it reads or writes ${file.link()} as descriptor ${number}`);
   return CONTINUE;
 }
 
 export const dupCalls = {
   dup: (call) => duplicate(call, 0, false),
-  dup2: duplicateTo,
-  dup3: duplicateTo,
+  dup2: (call) => duplicateTo(call, false),
+  dup3(call) {
+    const flags = call.int(2);
+    // Others are for the machine to refuse.
+    return flags & ~O_CLOEXEC ? CONTINUE : duplicateTo(call, flags !== 0);
+  },
 } satisfies Record<string, Handler>;
