@@ -204,12 +204,18 @@ const unless = (index: number, value: number): Instruction[] => [
   allow,
 ];
 
+/** Of descriptors that we have chosen the number of. */
+const ours = ({ exact }: Needs): Instruction[] => (exact ? [notify] : [...ofHigh([notify]), allow]);
+
 /** What a socket says of itself. */
-const askedOf = (): Instruction[] => [
-  ...when(argLow(1), SOL_NETLINK, notify),
-  ...unless(1, SOL_SOCKET),
-  ...among(2, [SO_TYPE, SO_PROTOCOL, SO_DOMAIN]),
-];
+const askedOf = ({ exact }: Needs): Instruction[] => {
+  const asked = [
+    ...when(argLow(1), SOL_NETLINK, notify),
+    ...unless(1, SOL_SOCKET),
+    ...among(2, [SO_TYPE, SO_PROTOCOL, SO_DOMAIN]),
+  ];
+  return exact ? asked : [...ofHigh(asked), allow];
+};
 
 /** <asm-generic/mman-common.h>: pages are dropped, or mapped without having been accessed. */
 const PAGE_ADVICE = [4, 9, 21, 22, 23];
@@ -356,19 +362,19 @@ export const systemCalls = {
   unshare: { args: [long], filter: () => [...whenSet(argLow(0), CLONE_NEWNS, notify), allow] },
   setns: { args: [fd, long] },
 
-  // Sockets of NETLINK_KOBJECT_UEVENT. The others are known by nothing but their numbers.
+  // Sockets of NETLINK_KOBJECT_UEVENT, which have numbers that we have chosen.
   socket: {
     args: [int, arg.socket_type, int],
     filter: () => [...unless(0, AF_NETLINK), ...unless(2, NETLINK_KOBJECT_UEVENT), notify],
     errors: ['EMFILE', 'ENFILE', 'ENOMEM'],
     atOnce: true,
   },
-  bind: { args: [fd, address, int] },
-  getsockname: { args: [fd, address, address] },
+  bind: { args: [fd, address, int], filter: ours },
+  getsockname: { args: [fd, address, address], filter: ours },
   getsockopt: { args: [fd, int, int, address, address], filter: askedOf },
   setsockopt: {
     args: [fd, int, int, address, int],
-    filter: () => [...unless(1, SOL_NETLINK), notify],
+    filter: (needs) => [...unless(1, SOL_NETLINK), ...ours(needs)],
   },
 
   // The machine makes these; we want to know what there is before.

@@ -1,23 +1,26 @@
-import { O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, O_NOCTTY, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
+import { F_ADD_SEALS } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import type { Backing } from '../fs/file.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import type { ReleaseWatch } from './release.js';
 
 const MFD_CLOEXEC = 0x1;
+const MFD_ALLOW_SEALING = 0x2;
+const F_SEAL_WRITE = 0x8;
 const SEEK_SET = 0;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** Bytes that the kernel has written, for a program to read as a file of its machine's: a memfd of their length. */
 export class Content implements Backing {
-  readonly access = O_RDWR;
+  readonly access: number = O_RDWR;
   readonly dev: number;
   readonly ino: number;
   #fd: number;
 
   /** EMFILE, ENFILE, ENOMEM. */
   constructor(name: string) {
-    this.#fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC));
+    this.#fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     native.fstat(this.#fd, stat);
     this.dev = stat[Stat.dev] as number;
     this.ino = stat[Stat.ino] as number;
@@ -49,5 +52,34 @@ export class Content implements Backing {
 
   watch(releases: ReleaseWatch, gone: () => void): void {
     releases.watchInode(this.#fd, gone);
+  }
+}
+
+/**
+ * The same of a file that is written, too, which its driver does: a write that it is not shown fails, rather than go to
+ * nobody. It is EBADF of who also reads, and EPERM of who does not.
+ */
+export class WrittenContent extends Content {
+  /** With a flag that no program's descriptor has: none is to have the kernel's. */
+  override readonly access = O_RDWR | O_NOCTTY;
+  readonly ownFlags = O_ACCMODE;
+  #hasContent = false;
+  #isSealed = false;
+
+  /** Of what was given without a content, none comes later. */
+  override replace(bytes: Uint8Array): void {
+    if (this.#isSealed) return;
+    super.replace(bytes);
+    this.#hasContent = true;
+  }
+
+  /** What has no content is not to be read: EBADF. */
+  override open(flags: number): number {
+    const access = this.#hasContent ? O_RDONLY : O_WRONLY;
+    if (!this.#hasContent) {
+      orThrow(native.fcntl(this.fd, F_ADD_SEALS, F_SEAL_WRITE));
+      this.#isSealed = true;
+    }
+    return super.open((flags & ~O_ACCMODE) | access);
   }
 }

@@ -1,11 +1,11 @@
 /** Files of sysfs: struct attribute, struct bin_attribute. */
-import { O_ACCMODE, O_WRONLY } from '../../ioctl/index.js';
-import { errno } from '../errno.js';
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../ioctl/index.js';
+import { ErrnoError, errno } from '../errno.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
 import type { File } from '../fs/file.js';
 import { type Directory, FileNode, S_IFREG } from '../fs/tree.js';
 import { PAGE_SIZE } from '../mm/page.js';
-import { gather, scatter } from '../mm/segments.js';
+import { gather } from '../mm/segments.js';
 
 /**
  * A file of text. What is thrown is what write(2) and read(2) fail with; open(2), of who only reads. `K` is what it
@@ -130,52 +130,40 @@ function readAll(read: (offset: number, count: number) => Uint8Array, size: numb
   return Buffer.concat(pieces);
 }
 
-/** What is open: the content as it was when it was last read from its start, and how far it is read. */
-interface Opened {
-  content: Uint8Array | undefined;
-  position: number;
-}
-
-const openedOf = (file: File) => file.private_data as Opened;
-
 /** For who opens it to write, and perhaps to read. */
 function operations(file: AttributeFile, mode: number): CharDeviceOperations {
-  const { size, content, store, seldom = false } = file;
+  const { content, store, seldom = false } = file;
+  const refresh = ({ backing, f_flags }: File) => {
+    if (!content || (f_flags & O_ACCMODE) === O_WRONLY) return;
+    backing.replace?.(content());
+  };
   return {
     seldom,
-    open(file) {
-      const access = file.f_flags & O_ACCMODE;
+    native: true,
+    open(opened) {
+      const access = opened.f_flags & O_ACCMODE;
       if (!content && access !== O_WRONLY) throw errno('EACCES');
-      if (access !== 0 && (!store || (mode & 0o222) === 0)) throw errno('EACCES');
-      file.private_data = { content: undefined, position: 0 } satisfies Opened;
+      if (access !== O_RDONLY && (!store || (mode & 0o222) === 0)) throw errno('EACCES');
+      opened.private_data = 0;
+      try {
+        refresh(opened);
+      } catch (error) {
+        // It may be opened to be written all the same.
+        if (!(error instanceof ErrnoError)) opened.kernel.bug(opened.link(), error);
+      }
     },
-    // Who only reads it is not served this way.
-    ...(content &&
-      store && {
-        read(file, segments, task) {
-          const opened = openedOf(file);
-          // From the start it is looked at anew, as those do who seek and read again.
-          if (opened.position === 0 || !opened.content) opened.content = content();
-          const read = scatter(task.mm, segments, opened.content.subarray(opened.position));
-          opened.position += read;
-          return read;
-        },
-      }),
+    rewind: refresh,
+    seek(opened, position) {
+      opened.private_data = position;
+    },
     ...(store && {
-      write(file, segments, task) {
-        const opened = openedOf(file);
+      write(opened, segments, task) {
         const bytes = gather(task.mm, segments, PAGE_SIZE);
-        if (bytes.length > 0) store(bytes, opened.position);
-        opened.position += bytes.length;
+        const position = opened.private_data as number;
+        if (bytes.length > 0) store(bytes, position);
+        opened.private_data = position + bytes.length;
         return bytes.length;
       },
     }),
-    llseek(file, offset, whence) {
-      const opened = openedOf(file);
-      const from = [0, opened.position, size][whence];
-      if (from === undefined || from + offset < 0) throw errno('EINVAL');
-      opened.position = from + offset;
-      return opened.position;
-    },
   };
 }

@@ -44,11 +44,13 @@ export interface Vma {
 export interface FileOperations {
   /**
    * The memory behind the descriptor is what programs read: read(2), lseek(2) and what else is done with it is left
-   * to the machine.
+   * to the machine, but for what is written if there is a `write`.
    */
   native?: boolean;
   /** With `native`: called before a program sets its position to 0, while the kernel holds a reference. */
   rewind?(file: File): void;
+  /** With `native`: called when a program has set its position. */
+  seek?(file: File, position: number): void;
   /** Missing: ENOTTY. `arg` is the argument as it came: mostly an address in the caller's memory. */
   ioctl?(file: File, request: number, arg: number, task: Task): number | Wait;
   /**
@@ -128,6 +130,8 @@ export interface Backing {
   readonly ownFlags?: number;
   /** A new open file description, as a descriptor of this process. */
   open(flags: number): number;
+  /** Of what the kernel writes for programs to read: puts other bytes in the place of those that there are. */
+  replace?(bytes: Uint8Array): void;
   /** Closes the kernel's own descriptor: what programs have stays. */
   close(): void;
   /** Takes a descriptor for the kernel's own. */

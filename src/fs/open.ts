@@ -1,6 +1,6 @@
 /** What open(2) of a name in our tree gives. */
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
-import { Content } from '../backing/content.js';
+import { Content, WrittenContent } from '../backing/content.js';
 import { DirectoryStandIn } from '../backing/directory_stand_in.js';
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
@@ -51,8 +51,9 @@ export function directoryOf(file: File | undefined): Directory | undefined {
 }
 
 function openDevice(dentry: Dentry, node: FileNode, task: Task, flags: number): File {
-  const { backing } = node.f_op;
-  const made = backing && orNoMemory(task.kernel, backing);
+  const { backing, native } = node.f_op;
+  const make = native ? () => new WrittenContent(dentry.path) : backing;
+  const made = make && orNoMemory(task.kernel, make);
   const file = namedFile(dentry, task.kernel, node.f_op, flags, made);
   file.private_data = node.private_data;
   try {

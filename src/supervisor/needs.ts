@@ -16,8 +16,7 @@ export function needsOf(
   const read = all.filter(({ f_op }) => isServed(f_op).read);
   const written = all.filter(({ f_op }) => isServed(f_op).write);
   return {
-    // Who opens what has a content to read it only is given that.
-    reads: where(read.map(({ content, f_op }) => !content && !f_op.seldom)),
+    reads: where(read.map(({ f_op }) => !f_op.seldom)),
     writes: where(written.map(({ f_op }) => !f_op.seldom)),
     sockets: all.some(({ f_op }) => f_op.readsNatively),
     ioctlTypes: new Set(all.flatMap(({ f_op }) => typesOf(f_op))),

@@ -33,7 +33,7 @@ function seekNative(file: File, offset: number, whence: number, task: Task, fd: 
     // The size that it says it has is not that of its content.
     const hasSize = node instanceof GeneratedFile || node instanceof FileNode;
     if (whence === SEEK_END && hasSize && node.size > 0) {
-      return orThrow(native.lseek(own, node.size + offset, SEEK_SET));
+      return sought(file, orThrow(native.lseek(own, node.size + offset, SEEK_SET)));
     }
     // A directory of devtmpfs has no end, one of sysfs no size.
     if (node instanceof Directory && whence > SEEK_CUR) {
@@ -42,10 +42,15 @@ function seekNative(file: File, offset: number, whence: number, task: Task, fd: 
     }
     const position = orThrow(native.lseek(own, offset, whence));
     if (position === 0 && whence !== SEEK_CUR) rewind(file, task, fd);
-    return position;
+    return sought(file, position);
   } finally {
     native.close(own);
   }
+}
+
+function sought(file: File, position: number): number {
+  file.f_op.seek?.(file, position);
+  return position;
 }
 
 function rewind(file: File, task: Task, fd: number): void {

@@ -222,15 +222,15 @@ export class Sys implements Posix {
     }
   }
 
-  /** A file of ours that the machine does not read by itself. */
-  #served(fd: number): File | undefined {
+  /** A file of ours that the machine does not read, or write, by itself. */
+  #served(fd: number, name: Transfer): File | undefined {
     const file = this.#task.fget(fd);
-    return file?.f_op.native ? undefined : file;
+    return file?.f_op.native && !file.f_op[name] ? undefined : file;
   }
 
   /** @see Posix.read */
   read(fd: number, buffer: Uint8Array): number {
-    const file = this.#served(fd);
+    const file = this.#served(fd, 'read');
     if (!file) return machine.read(fd, buffer);
     const now = () => this.#now('read', this.#transfer('read', fd, file, buffer));
     const make = () => this.#meet('read', { file }, now);
@@ -239,7 +239,7 @@ export class Sys implements Posix {
 
   /** @see Posix.write */
   write(fd: number, bytes: Uint8Array): number {
-    const file = this.#served(fd);
+    const file = this.#served(fd, 'write');
     if (!file) return machine.write(fd, bytes);
     const now = () => this.#now('write', this.#transfer('write', fd, file, bytes));
     const make = () => this.#meet('write', { file }, now);
@@ -247,7 +247,7 @@ export class Sys implements Posix {
   }
 
   async #transferAsync(name: Transfer, fd: number, bytes: Uint8Array): Promise<number> {
-    const file = this.#served(fd);
+    const file = this.#served(fd, name);
     if (!file) return machine.promises[name](fd, bytes);
     const call = this.#kernel.observers.active
       ? new LocalCall(this.#task, [fd, bytes.length])

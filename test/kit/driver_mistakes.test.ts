@@ -1,6 +1,6 @@
 /** Drivers that are wrong: what their programs see is EIO, and the log has a line that says whose mistake it was. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { io, ioctls, O_RDWR } from '../../ioctl/index.js';
+import { io, ioctls, O_RDONLY, O_RDWR } from '../../ioctl/index.js';
 import {
   defineDevice,
   errno,
@@ -233,7 +233,9 @@ describe('this process', () => {
     kernel.addDevice(defineDevice({ name: 'x', attributes: { both: { show, store() {} } } }));
     const { sys } = kernel;
     const fd = sys.open('/sys/class/misc/x/both', O_RDWR);
-    expect(() => sys.read(fd, new Uint8Array(1))).toThrow(code('EAGAIN'));
+    expect(() => sys.read(fd, new Uint8Array(1))).toThrow(code('EBADF'));
+    expect(sys.write(fd, new Uint8Array(1))).toBe(1);
     sys.close(fd);
+    expect(() => sys.open('/sys/class/misc/x/both', O_RDONLY)).toThrow(code('EAGAIN'));
   });
 });

@@ -11,11 +11,13 @@ import {
   SOCK_RAW,
   SOL_NETLINK,
 } from '../../abi/constants.js';
+import { HIGH_FDS } from '../../abi/system_calls.js';
 import { type UeventSocket, ueventSocketsOf } from '../../base/netlink.js';
 import { Errno } from '../../errno.js';
 import { S_IFMT, S_IFSOCK } from '../../fs/tree.js';
-import { STAT_FIELDS, Stat } from '../../native.js';
+import { native, STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import { freeHighFd } from '../high_fds.js';
 
 const stat = new Float64Array(STAT_FIELDS);
 
@@ -51,7 +53,15 @@ function socket(call: Call): Answer {
   if (domain !== AF_NETLINK || protocol !== NETLINK_KOBJECT_UEVENT) return CONTINUE;
   if ((type !== SOCK_RAW && type !== SOCK_DGRAM) || flags & ~known) return CONTINUE;
   const fd = ueventSocketsOf(call.task.kernel).create(type, (flags & SOCK_NONBLOCK) !== 0);
-  return call.answerNewFd(fd, (flags & SOCK_CLOEXEC) !== 0);
+  const number = call.needs.exact ? undefined : freeHighFd(call.tid, 0);
+  if (!call.needs.exact && number === undefined) {
+    call.task.say(`hears of no uevents: RLIMIT_NOFILE leaves it no descriptor from ${HIGH_FDS} on`);
+  }
+  try {
+    return call.answerFd(fd, (flags & SOCK_CLOEXEC) !== 0, number);
+  } finally {
+    native.close(fd);
+  }
 }
 
 function bind(call: Call): Answer {

@@ -27,8 +27,8 @@ function refused(file: File, direction: Direction): number {
 const transfer =
   (direction: Direction, segments: (call: Call) => Segment[]): Handler =>
   (call) => {
-    const file = fileOf(call);
-    if (!file) return CONTINUE;
+    const file = anyFileOf(call);
+    if (!file || (file.f_op.native && !file.f_op[direction])) return CONTINUE;
     const move = file.f_op[direction];
     const denied = refused(file, direction);
     if (!move || denied === -Errno.EBADF) return denied;
