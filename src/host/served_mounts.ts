@@ -26,10 +26,15 @@ let points: string[] = [];
 let pointsByDev: ReadonlyMap<string, readonly string[]> = new Map();
 
 function refresh(): void {
+  if (changes === undefined || watchers === 0) lookAtMounts();
+}
+
+/** Asks whether mounts have changed, by a descriptor that nobody else asks: each is told of a change once. */
+export function lookAtMounts(): void {
   if (changes === undefined) {
     const fd = orThrow(native.open(MOUNTINFO, O_CLOEXEC, 0));
     changes = new Uint8Array(new Int32Array([fd, POLLPRI]).buffer);
-  } else if (watchers > 0 || native.poll(changes, NOW) === 0) return;
+  } else if (native.poll(changes, NOW) === 0) return;
   read();
 }
 
@@ -45,8 +50,9 @@ function read(): void {
 }
 
 /**
- * A descriptor that has EPOLLPRI when mounts have changed. Until {@link unwatchMounts} whoever has it says so by
- * {@link mountsChanged}, before anything is asked here.
+ * A descriptor that has EPOLLPRI when mounts have changed, for an epoll instance. Until {@link unwatchMounts} whoever has it
+ * says so by {@link mountsChanged} before anything is asked here, and calls {@link lookAtMounts} whenever somebody else may
+ * have polled that instance: the poll takes the event away.
  */
 export function watchMounts(): number {
   const fd = orThrow(native.open(MOUNTINFO, O_CLOEXEC, 0));

@@ -8,7 +8,7 @@ import { type Faults, faultsOf } from '../fault/faults.js';
 import { ProgramFaults } from '../fault/program_calls.js';
 import { onWake, Wait, WaitQueue, type Wakeable } from '../fs/wait_queue.js';
 import { Watches } from '../fs/watches.js';
-import { mountsChanged, unwatchMounts, watchMounts } from '../host/served_mounts.js';
+import { lookAtMounts, mountsChanged, unwatchMounts, watchMounts } from '../host/served_mounts.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import { UnreachableError } from '../mm/uaccess.js';
 import { type FdWatch, native } from '../native.js';
@@ -124,6 +124,8 @@ export class Supervisor {
   #serve(): void {
     const end = performance.now() + TURN;
     let linger = 0;
+    // libuv has polled the instance, and so have taken an event of the mounts.
+    lookAtMounts();
     do {
       const count = native.epollReceive(this.#epfd, this.#ready, this.#call.notif, linger);
       if (count <= 0) break;
