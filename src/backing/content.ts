@@ -1,57 +1,28 @@
-import { O_ACCMODE, O_CLOEXEC, O_NOCTTY, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
+import { O_ACCMODE, O_NOCTTY, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
 import { F_ADD_SEALS } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
-import type { Backing } from '../fs/file.js';
-import { native, STAT_FIELDS, Stat } from '../native.js';
-import type { ReleaseWatch } from './release.js';
+import { native } from '../native.js';
+import { OwnInode } from './own_inode.js';
 
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
 const F_SEAL_WRITE = 0x8;
 const SEEK_SET = 0;
-const stat = new Float64Array(STAT_FIELDS);
 
 /** Bytes that the kernel has written, for a program to read as a file of its machine's: a memfd of their length. */
-export class Content implements Backing {
+export class Content extends OwnInode {
   readonly access: number = O_RDWR;
-  readonly dev: number;
-  readonly ino: number;
-  #fd: number;
 
   /** EMFILE, ENFILE, ENOMEM. */
   constructor(name: string) {
-    this.#fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    native.fstat(this.#fd, stat);
-    this.dev = stat[Stat.dev] as number;
-    this.ino = stat[Stat.ino] as number;
-  }
-
-  get fd(): number {
-    return this.#fd;
-  }
-
-  open(flags: number): number {
-    return orThrow(native.reopen(this.#fd, flags | O_CLOEXEC));
+    super(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   }
 
   /** Puts other bytes in the place of those that there are. */
   replace(bytes: Uint8Array): void {
-    orThrow(native.ftruncate(this.#fd, 0));
-    orThrow(native.lseek(this.#fd, 0, SEEK_SET));
-    if (bytes.length > 0) orThrow(native.write(this.#fd, bytes));
-  }
-
-  close(): void {
-    native.close(this.#fd);
-    this.#fd = -1;
-  }
-
-  adopt(fd: number): void {
-    this.#fd = fd;
-  }
-
-  watch(releases: ReleaseWatch, gone: () => void): void {
-    releases.watchInode(this.#fd, gone);
+    orThrow(native.ftruncate(this.fd, 0));
+    orThrow(native.lseek(this.fd, 0, SEEK_SET));
+    if (bytes.length > 0) orThrow(native.write(this.fd, bytes));
   }
 }
 

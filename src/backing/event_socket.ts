@@ -1,9 +1,9 @@
 import { O_ACCMODE, O_NONBLOCK, O_RDWR, POLLIN, POLLRDNORM } from '../../ioctl/index.js';
 import { F_SETFL } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
-import type { Backing } from '../fs/file.js';
-import { native, STAT_FIELDS, Stat } from '../native.js';
+import { native } from '../native.js';
 import type { Task } from '../task.js';
+import { OwnInode } from './own_inode.js';
 import type { ReleaseWatch } from './release.js';
 
 const SOCK_STREAM = 1;
@@ -24,7 +24,6 @@ const CHUNK = new Uint8Array(4096);
 /** As many bytes as one look at what is queued takes. */
 const MOST = 2 ** 16;
 
-const stat = new Float64Array(STAT_FIELDS);
 const outq = new Int32Array(1);
 const outqBytes = new Uint8Array(outq.buffer);
 
@@ -35,14 +34,11 @@ const outqBytes = new Uint8Array(outq.buffer);
  *
  * What programs could send has been sent beforehand, so that their end is never writable.
  */
-export class EventSocket implements Backing {
+export class EventSocket extends OwnInode {
   readonly access = O_RDWR;
   readonly single = true;
   readonly tells = POLLIN | POLLRDNORM;
   readonly ownFlags = O_ACCMODE;
-  readonly dev: number;
-  readonly ino: number;
-  #fd: number;
   /** The kernel's end; −1 when nobody has the other any more. */
   #end: number;
   #releases: ReleaseWatch | undefined;
@@ -60,21 +56,15 @@ export class EventSocket implements Backing {
   /** EMFILE, ENFILE, ENOMEM. */
   constructor() {
     const pair = native.socketpair(SOCK_STREAM | SOCK_NONBLOCK);
-    if (typeof pair === 'number') orThrow(pair);
-    [this.#fd, this.#end] = pair as [number, number];
-    native.setsockopt(this.#fd, SOL_SOCKET, SO_SNDBUF, SMALLEST);
-    while (native.write(this.#fd, CHUNK) > 0);
-    while (native.write(this.#fd, CHUNK.subarray(0, 1)) > 0);
+    const [fd, end] = orThrow(pair) as [number, number];
+    super(fd);
+    this.#end = end;
+    native.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SMALLEST);
+    while (native.write(fd, CHUNK) > 0);
+    while (native.write(fd, CHUNK.subarray(0, 1)) > 0);
     // A write by mistake fails, as it would on Linux, and does not hang.
-    native.setsockopt(this.#fd, SOL_SOCKET, SO_SNDTIMEO, AT_ONCE);
-    native.fcntl(this.#fd, F_SETFL, 0);
-    native.fstat(this.#fd, stat);
-    this.dev = stat[Stat.dev] as number;
-    this.ino = stat[Stat.ino] as number;
-  }
-
-  get fd(): number {
-    return this.#fd;
+    native.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, AT_ONCE);
+    native.fcntl(fd, F_SETFL, 0);
   }
 
   /** How many bytes of events nobody has read yet. */
@@ -183,22 +173,13 @@ export class EventSocket implements Backing {
     }
   }
 
-  open(flags: number): number {
-    const fd = orThrow(native.dup(this.#fd));
+  override open(flags: number): number {
+    const fd = orThrow(native.dup(this.fd));
     native.fcntl(fd, F_SETFL, flags & O_NONBLOCK);
     return fd;
   }
 
-  close(): void {
-    native.close(this.#fd);
-    this.#fd = -1;
-  }
-
-  adopt(fd: number): void {
-    this.#fd = fd;
-  }
-
-  watch(releases: ReleaseWatch, gone: () => void): void {
+  override watch(releases: ReleaseWatch, gone: () => void): void {
     const nobodyReads = () => {
       this.end();
       gone();

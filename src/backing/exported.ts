@@ -1,6 +1,6 @@
 import { O_RDWR } from '../../ioctl/index.js';
-import type { Backing } from '../fs/file.js';
 import { native } from '../native.js';
+import type { Backing } from './backing.js';
 import { Descriptions } from './descriptions.js';
 import type { ReleaseWatch } from './release.js';
 import type { MappableMemory, Shmem } from './shmem.js';

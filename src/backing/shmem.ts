@@ -1,10 +1,9 @@
-import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
+import { MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from '../abi/constants.js';
 import { orThrow } from '../errno.js';
-import type { Backing } from '../fs/file.js';
 import type { Inode } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
-import type { ReleaseWatch } from './release.js';
+import { OwnInode } from './own_inode.js';
 
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
@@ -52,22 +51,32 @@ export function mapAll(fd: number, size: number): ArrayBuffer {
   return orThrow<ArrayBuffer>(native.mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
 }
 
+/** A memfd of `size` bytes that neither grows nor shrinks. */
+function sealedMemfd(name: string, size: number): number {
+  const fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  try {
+    if (size > 0) orThrow(native.ftruncate(fd, size));
+    orThrow(native.fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW));
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
 /**
  * Memory of the kernel's own making: a memfd that neither grows nor shrinks. Programs hold it through
  * descriptors and mappings; the kernel has a descriptor of its own only while it needs one, so that
  * the inode goes when the last program lets go of it (fs/release.ts), and so that live buffers cost
  * the kernel no descriptors.
  */
-export class Shmem implements MappableMemory, Backing {
+export class Shmem extends OwnInode implements MappableMemory {
   readonly access = O_RDWR;
-  readonly dev: number;
-  readonly ino: number;
   /** Bytes. */
   readonly size: number;
   readonly tracked = new Set<{ readonly mappings: number }>();
   /** What it is, for the log. */
   describe?: () => string;
-  #fd: number;
   #mapping: ArrayBuffer | undefined;
 
   /**
@@ -75,27 +84,8 @@ export class Shmem implements MappableMemory, Backing {
    * ENOMEM, EMFILE, ENFILE.
    */
   constructor(name: string, size: number) {
+    super(sealedMemfd(name, size));
     this.size = size;
-    this.#fd = orThrow(native.memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    try {
-      if (size > 0) orThrow(native.ftruncate(this.#fd, size));
-      orThrow(native.fcntl(this.#fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW));
-      orThrow(native.fstat(this.#fd, stat));
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-    this.dev = stat[Stat.dev] as number;
-    this.ino = stat[Stat.ino] as number;
-  }
-
-  /** The kernel's own descriptor, O_RDWR; −1 while it has none. */
-  get fd(): number {
-    return this.#fd;
-  }
-
-  open(flags: number): number {
-    return orThrow(native.reopen(this.#fd, flags | O_CLOEXEC));
   }
 
   bytes(): Uint8Array {
@@ -104,7 +94,7 @@ export class Shmem implements MappableMemory, Backing {
 
   /** The kernel's own mapping of it. ENOMEM. */
   mapping(): ArrayBuffer {
-    this.#mapping ??= mapAll(this.#fd, this.size);
+    this.#mapping ??= mapAll(this.fd, this.size);
     return this.#mapping;
   }
 
@@ -114,18 +104,9 @@ export class Shmem implements MappableMemory, Backing {
   }
 
   /** Closes the kernel's own descriptor, and unmaps what it has mapped. The memory stays as long as a program holds it. */
-  close(): void {
+  override close(): void {
     if (this.#mapping) native.munmap(this.#mapping);
     this.#mapping = undefined;
-    native.close(this.#fd);
-    this.#fd = -1;
-  }
-
-  adopt(fd: number): void {
-    this.#fd = fd;
-  }
-
-  watch(releases: ReleaseWatch, gone: () => void): void {
-    releases.watchInode(this.#fd, gone);
+    super.close();
   }
 }

@@ -1,4 +1,6 @@
 /** Character devices: their numbers, and who serves them. Linux: fs/char_dev.c. */
+
+import type { Backing } from '../backing/backing.js';
 import { type AttributeGroup, type Attributes, attributesOf } from '../base/attribute.js';
 import { classGet } from '../base/class.js';
 import {
@@ -13,7 +15,7 @@ import {
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
 import type { Task } from '../task.js';
-import type { Backing, File, FileOperations } from './file.js';
+import type { File, FileOperations } from './file.js';
 import { Ida } from './ida.js';
 import { FileNode } from './tree.js';
 

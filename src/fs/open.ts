@@ -1,11 +1,12 @@
 /** What open(2) of a name in our tree gives. */
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
+import type { Backing } from '../backing/backing.js';
 import { Content, WrittenContent } from '../backing/content.js';
 import { DirectoryStandIn } from '../backing/directory_stand_in.js';
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
 import type { Task } from '../task.js';
-import { type Backing, File, type FileOperations, orNoMemory } from './file.js';
+import { File, type FileOperations, orNoMemory } from './file.js';
 import { type Dentry, Directory, FileNode, GeneratedFile } from './tree.js';
 
 /**
