@@ -2,10 +2,11 @@
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../ioctl/index.js';
 import { ErrnoError, errno } from '../errno.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
-import type { File } from '../fs/file.js';
+import type { File, Segment } from '../fs/file.js';
 import { type Directory, FileNode, S_IFREG } from '../fs/tree.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import { gather } from '../mm/segments.js';
+import type { Task } from '../task.js';
 
 /**
  * A file of text. What is thrown is what write(2) and read(2) fail with; open(2), of who only reads. `K` is what it
@@ -24,7 +25,10 @@ export interface TextAttribute<K = unknown> {
 
 /** struct bin_attribute: a file of bytes, which are read and written as they are. */
 export interface BinAttribute<K = unknown> {
-  /** What stat(2) says of its size, and where it ends; 0 by default: it ends where `read` gives nothing. */
+  /**
+   * What stat(2) says of its size, and where it ends: of what is written the rest is left, or it is EFBIG. 0 by
+   * default: it ends where `read` gives nothing.
+   */
   readonly size?: number | undefined;
   /** At most `count` bytes from `offset` on. Missing: it cannot be read. */
   readonly read?: ((offset: number, count: number, of: K) => Uint8Array) | undefined;
@@ -94,7 +98,8 @@ interface AttributeFile {
   readonly size: number;
   readonly seldom: boolean | undefined;
   readonly content: (() => Uint8Array) | undefined;
-  readonly store: ((bytes: Uint8Array, offset: number) => void) | undefined;
+  /** Takes what is written, and gives how much of it that was. */
+  readonly store: ((bytes: Uint8Array, offset: number) => number) | undefined;
 }
 
 function fileOf<K>(attribute: Attribute<K>, of: K): AttributeFile {
@@ -105,7 +110,14 @@ function fileOf<K>(attribute: Attribute<K>, of: K): AttributeFile {
       seldom,
       content:
         read && (() => readAll((offset, count) => read.call(attribute, offset, count, of), size)),
-      store: write && ((bytes, offset) => write.call(attribute, bytes, offset, of)),
+      store:
+        write &&
+        ((bytes, offset) => {
+          if (size > 0 && offset >= size) throw errno('EFBIG');
+          const within = size > 0 ? bytes.subarray(0, size - offset) : bytes;
+          write.call(attribute, within, offset, of);
+          return within.length;
+        }),
     };
   }
   const { show, store, seldom } = attribute as TextAttribute<K>;
@@ -113,7 +125,12 @@ function fileOf<K>(attribute: Attribute<K>, of: K): AttributeFile {
     size: PAGE_SIZE,
     seldom,
     content: show && (() => Buffer.from(show.call(attribute, of))),
-    store: store && ((bytes) => store.call(attribute, Buffer.from(bytes).toString(), of)),
+    store:
+      store &&
+      ((bytes) => {
+        store.call(attribute, Buffer.from(bytes).toString(), of);
+        return bytes.length;
+      }),
   };
 }
 
@@ -137,6 +154,10 @@ function operations(file: AttributeFile, mode: number): CharDeviceOperations {
     if (!content || (f_flags & O_ACCMODE) === O_WRONLY) return;
     backing.replace?.(content());
   };
+  const storeAt = (segments: readonly Segment[], offset: number, task: Task) => {
+    const bytes = gather(task.mm, segments, PAGE_SIZE);
+    return bytes.length > 0 && store ? store(bytes, offset) : 0;
+  };
   return {
     seldom,
     native: true,
@@ -158,12 +179,12 @@ function operations(file: AttributeFile, mode: number): CharDeviceOperations {
     },
     ...(store && {
       write(opened, segments, task) {
-        const bytes = gather(task.mm, segments, PAGE_SIZE);
         const position = opened.private_data as number;
-        if (bytes.length > 0) store(bytes, position);
-        opened.private_data = position + bytes.length;
-        return bytes.length;
+        const taken = storeAt(segments, position, task);
+        opened.private_data = position + taken;
+        return taken;
       },
+      writeAt: (_opened, segments, offset, task) => storeAt(segments, offset, task),
     }),
   };
 }

@@ -69,6 +69,8 @@ export interface FileOperations {
   readsNatively?: boolean;
   /** write(2), in the same way: how many bytes were taken. */
   write?(file: File, segments: readonly Segment[], task: Task): number | Wait;
+  /** pwrite(2) at an offset in bytes, in the same way. Missing: as `positioned` says. */
+  writeAt?(file: File, segments: readonly Segment[], offset: number, task: Task): number | Wait;
   /**
    * Hardly anybody reads or writes it (sysfs has many such files): then no program's standard input and output are to
    * cost more. What a shell redirects to it is stored a moment later, and what is wrong with it is told in the log alone;
@@ -153,7 +155,7 @@ export class File {
   readonly link: () => string;
   /** Free for the driver. */
   private_data: unknown;
-  /** How it was opened: access mode and flags of open(2). */
+  /** How it was opened: access mode and flags of open(2). O_NONBLOCK as it is now says `task.nonblocking`. */
   f_flags = O_RDWR;
   /** What stands for it in programs' epoll instances, by the descriptor's number; closed with it. */
   readonly companions = new Map<number, EpollCompanion>();

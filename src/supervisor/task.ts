@@ -38,6 +38,7 @@ export class RemoteTask implements Task {
   /** The call that it will make again, as it was left for a signal that no handler is for. */
   restarting: { nr: number; deadline: number | undefined } | undefined;
   readonly #hot: HotDescriptor;
+  readonly #said = new Set<string>();
   #fds = -1;
   #pidfd = -1;
 
@@ -201,14 +202,16 @@ export class RemoteTask implements Task {
     const number = freeHighFd(this.tid, least);
     if (number === undefined) {
       this.say(
-        `is not served when it reads or writes ${link()}: RLIMIT_NOFILE leaves it no descriptor from ${HIGH_FDS} on`,
+        `is not served when it reads or writes ${link()}: it has no descriptor left from ${HIGH_FDS} on, or RLIMIT_NOFILE leaves none`,
       );
     }
     return number;
   }
 
-  /** Says what is not done for it, and that `--exact` does it. */
+  /** Says, once, what is not done for it, and that `--exact` does it. */
   say(what: string): void {
+    if (this.#said.has(what)) return;
+    this.#said.add(what);
     this.kernel.printk(KERN_WARNING, `dmabuf-shim: process ${this.pid} ${what}; --exact serves it`);
   }
 

@@ -22,6 +22,7 @@ import {
   platformDriverRegister,
 } from '../../src/index.js';
 import { recording } from '../conformance.js';
+import { needs } from '../programs.js';
 import { run, testKernel, until } from '../run.js';
 
 const code = (name: string) => expect.objectContaining({ code: name });
@@ -229,6 +230,41 @@ print(os.write(f, b'remove'), os.read(f, 9)); os.write(f, b'nonsense')`;
     expect(stderr).toMatch(/Invalid argument/);
     expect(events).toEqual([...shells, 'ACTION=remove SYNTH_UUID=0']);
     await until('all files go', () => kernel.files.size === 0);
+  });
+});
+
+describe('a file of bytes', () => {
+  test('is written at any place within its size, and not beyond', async (context) => {
+    needs(['python3', 'python3'])(context);
+    const kernel = testKernel();
+    const rom = Buffer.from([0, 0xff, 0xff, 1, 2]);
+    kernel.addDevice(
+      defineDevice({
+        name: 'rom',
+        attributes: {
+          rom: {
+            size: rom.length,
+            read: (_device, offset, count) => rom.subarray(offset, offset + count),
+            write: (_device, bytes, offset) => rom.set(bytes, offset),
+          },
+        },
+      }),
+    );
+    const script = `import errno, os
+f = os.open('/sys/class/misc/rom/rom', os.O_RDWR)
+print(os.pread(f, 9, 0), os.pwrite(f, b'AB', 1), os.write(f, b'cdefgh'), bytes(os.pread(f, 9, 0)))
+for at in 5, 9:
+  try: os.pwrite(f, b'x', at)
+  except OSError as e: print(errno.errorcode[e.errno])`;
+    const { stdout, stderr } = await run(kernel, 'python3', ['-c', script]);
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^b'\\x00\\xff\\xff\\x01\\x02' 2 5 /),
+      'EFBIG',
+      'EFBIG',
+      '',
+    ]);
+    expect(rom.toString()).toBe('cdefg');
   });
 });
 

@@ -7,6 +7,7 @@ import { Errno, errno } from '../../errno.js';
 import type { File, Segment } from '../../fs/file.js';
 import { isKernelsAlone } from '../../fs/file_system.js';
 import { Directory } from '../../fs/tree.js';
+import { PAGE_SIZE } from '../../mm/page.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf as anyFileOf } from './fd.js';
 
@@ -36,7 +37,15 @@ const transfer =
     return move.call(file.f_op, file, pieces, call.task);
   };
 
-const oneSegment = (call: Call): Segment[] => [{ address: call.arg(1), length: call.arg(2) }];
+/** TASK_SIZE_MAX: no program has memory beyond. */
+const USER_SPACE = process.arch === 'x64' ? 2 ** 47 - PAGE_SIZE : 2 ** 52;
+
+/** EFAULT for what cannot be anybody's memory, as access_ok() has it: before the driver is asked. */
+function oneSegment(call: Call): Segment[] {
+  const [address, length] = [call.arg(1), call.arg(2)];
+  if (address + length > USER_SPACE) throw errno('EFAULT');
+  return [{ address, length }];
+}
 
 const IOVEC_SIZE = 16;
 const UIO_MAXIOV = 1024;
@@ -55,12 +64,17 @@ function iovec(call: Call): Segment[] {
 
 /** At the position in argument 3. */
 const positioned =
-  (direction: Direction): Handler =>
+  (direction: Direction, segments: (call: Call) => Segment[]): Handler =>
   (call) => {
-    const file = fileOf(call);
-    if (!file) return CONTINUE;
+    const file = anyFileOf(call);
+    const writeAt = direction === 'write' ? file?.f_op.writeAt : undefined;
+    if (!file || (file.f_op.native && !writeAt)) return CONTINUE;
     if (call.signed(3) < 0) return -Errno.EINVAL;
-    return file.f_op.positioned ? refused(file, direction) : -Errno.ESPIPE;
+    const denied = refused(file, direction);
+    if (!writeAt) return file.f_op.positioned ? denied : -Errno.ESPIPE;
+    // What is open to be read alone has no FMODE_PWRITE.
+    if (denied === -Errno.EBADF) return -Errno.ESPIPE;
+    return writeAt.call(file.f_op, file, segments(call), call.arg(3), call.task);
   };
 
 /** <linux/fs.h>: the only flag that a file with read() and write() of its own does not refuse. */
@@ -68,7 +82,7 @@ const RWF_HIPRI = 1;
 
 /** With flags; −1 is the file's own position, and all that a device has. */
 function positionedOrNot(direction: Direction): Handler {
-  const there = positioned(direction);
+  const there = positioned(direction, iovec);
   const here = transfer(direction, (call) => {
     const segments = iovec(call);
     if (call.int(5) & ~RWF_HIPRI) throw errno('EOPNOTSUPP');
@@ -134,11 +148,11 @@ export const transferCalls = {
   readv: transfer('read', iovec),
   write: transfer('write', oneSegment),
   writev: transfer('write', iovec),
-  pread64: positioned('read'),
-  preadv: positioned('read'),
+  pread64: positioned('read', oneSegment),
+  preadv: positioned('read', iovec),
   preadv2: positionedOrNot('read'),
-  pwrite64: positioned('write'),
-  pwritev: positioned('write'),
+  pwrite64: positioned('write', oneSegment),
+  pwritev: positioned('write', iovec),
   pwritev2: positionedOrNot('write'),
   sendfile,
   splice,
