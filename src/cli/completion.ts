@@ -37,7 +37,7 @@ function script(commands: readonly Command[], shell: string): string {
 ${commands.map(branch).join('\n')}
   esac
 }
-complete -o default -F _dmabuf_shim dmabuf-shim
+complete -o default -o filenames -F _dmabuf_shim dmabuf-shim
 `;
 }
 
