@@ -29,6 +29,8 @@ export interface Task {
   fget(fd: number): File | undefined;
   /** The same for many. */
   fgetAll(fds: Int32Array): (File | undefined)[];
+  /** Whether a descriptor may be of a file of ours, if it is not of one that is passed around. */
+  mayHave(fd: number): boolean;
   /**
    * poll(2) of the caller's descriptors, as the machine's kernel answers it, at once: `struct pollfd[]`. A negative errno
    * if it cannot be asked.

@@ -66,6 +66,8 @@ export interface Needs {
   writes: Transfers;
   /** Types of ioctls, one character each, that devices of one's own have. */
   ioctlTypes: ReadonlySet<string>;
+  /** There is something that calls which wait have to be looked at for, if they name it. */
+  polls: boolean;
   /** There is something that is a socket to the machine. */
   sockets: boolean;
   /** The search for stale reads: it has to know which pages a program has in its page table. */
@@ -92,10 +94,12 @@ export interface SystemCall {
   readonly atOnce?: boolean;
 }
 
+/** Whether there are files with numbers from HIGH_FDS on, and duplicates of them are looked at. */
+export const high = ({ exact, polls, reads, writes }: Needs): boolean =>
+  !exact && (polls || reads !== 'nowhere' || writes !== 'nowhere');
 const exact = (needs: Needs) => needs.exact;
 const reads = (needs: Needs) => needs.exact || needs.reads !== 'nowhere';
 const writes = (needs: Needs) => needs.exact || needs.writes !== 'nowhere';
-const high = (needs: Needs) => !needs.exact && (reads(needs) || writes(needs));
 const sockets = (needs: Needs) => needs.exact || needs.sockets;
 const strict = (needs: Needs) => needs.strictCoherency;
 const processes = (needs: Needs) => needs.watchProcesses;

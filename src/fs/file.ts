@@ -98,6 +98,11 @@ export interface FileOperations {
   pollSources?(file: File): Wakeable[];
   /** With `poll`: all that it can answer. Missing: anything. */
   pollMask?: number;
+  /**
+   * With `poll`: its descriptors go from process to process, as those of dma-bufs do, so that calls which wait look for it
+   * at any number. Others are looked for where they were opened, from HIGH_FDS on, until one is seen elsewhere.
+   */
+  passedAround?: boolean;
   /** Lines for /proc/PID/fdinfo/N, each with its newline. */
   showFdinfo?(file: File): string;
   /** Called once, when the last descriptor, mapping and kernel reference are gone. */

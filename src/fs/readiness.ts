@@ -35,19 +35,22 @@ function untrueOf(file: File): number {
 
 /** The open files of a kernel that the machine may say something else of than they do. */
 class Readiness {
-  /** Those that may not be ready, or for what the machine knows nothing of. */
+  /** Those that may not be ready, or for what the machine knows nothing of, and that may be at any number. */
   readonly #busy = new Set<File>();
+  /** The same, of which all descriptors that we know of are from HIGH_FDS on. */
+  readonly #high = new Set<File>();
   /** How often the machine says what is not true, of a file that is open. */
   readonly #untrue = new Map<number, number>();
 
   add(file: File): void {
-    if (!isNative(file)) this.#busy.add(file);
+    if (!isNative(file)) (file.f_op.passedAround ? this.#busy : this.#high).add(file);
     const untrue = untrueOf(file);
     if (untrue !== 0) this.#untrue.set(untrue, (this.#untrue.get(untrue) ?? 0) + 1);
   }
 
   delete(file: File): void {
     this.#busy.delete(file);
+    this.#high.delete(file);
     const untrue = untrueOf(file);
     if (untrue === 0) return;
     const count = (this.#untrue.get(untrue) ?? 0) - 1;
@@ -60,7 +63,21 @@ class Readiness {
     this.#busy.add(file);
   }
 
-  /** Whether there is a file that calls which name it are to be looked at for, whatever they ask. */
+  /** Whether a file's descriptors are to be opened from HIGH_FDS on, for calls that wait to be told from others. */
+  isHigh(file: File): boolean {
+    return this.#high.has(file);
+  }
+
+  /** It has a descriptor below HIGH_FDS. */
+  isAnywhere(file: File): void {
+    if (this.#high.delete(file)) this.#busy.add(file);
+  }
+
+  get anyHigh(): boolean {
+    return this.#high.size > 0;
+  }
+
+  /** Whether there is a file, at any number, that calls which name it are to be looked at for, whatever they ask. */
   get anyBusy(): boolean {
     for (const file of this.#busy) {
       if (file.f_op.pollSources?.(file).length === 0) this.#busy.delete(file);
@@ -78,7 +95,7 @@ class Readiness {
   /** Whether the machine's answer may be another than the file's, to who asks for these events. */
   mayDiffer(file: File, events: number): boolean {
     if (!file.f_op.poll) return false;
-    return this.#busy.has(file) || (events & untrueOf(file)) !== 0;
+    return this.#busy.has(file) || this.#high.has(file) || (events & untrueOf(file)) !== 0;
   }
 }
 

@@ -42,6 +42,7 @@ const NOTHING: Needs = {
   exact: false,
   reads: 'nowhere',
   writes: 'nowhere',
+  polls: false,
   sockets: false,
   ioctlTypes: new Set(),
   strictCoherency: false,

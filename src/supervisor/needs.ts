@@ -7,7 +7,7 @@ import { Directory, DynamicDirectory, FileNode } from '../fs/tree.js';
 /** What files ask for that are opened by names, `root` and below. */
 export function needsOf(
   root: Directory,
-): Pick<Needs, 'reads' | 'writes' | 'ioctlTypes' | 'sockets'> {
+): Pick<Needs, 'reads' | 'writes' | 'polls' | 'ioctlTypes' | 'sockets'> {
   const all = [...fileNodes(root)];
   const where = (often: boolean[]): Transfers => {
     if (often.length === 0) return 'nowhere';
@@ -18,6 +18,7 @@ export function needsOf(
   return {
     reads: where(read.map(({ f_op }) => !f_op.seldom)),
     writes: where(written.map(({ f_op }) => !f_op.seldom)),
+    polls: all.some(({ f_op }) => f_op.poll !== undefined && !f_op.readsNatively),
     sockets: all.some(({ f_op }) => f_op.readsNatively),
     ioctlTypes: new Set(all.flatMap(({ f_op }) => typesOf(f_op))),
   };

@@ -1,9 +1,10 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from '../../ioctl/index.js';
-import { HIGH_FDS } from '../abi/system_calls.js';
+import { HIGH_FDS, high } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { Errno, errnoName, orThrow } from '../errno.js';
 import { type File, isServed } from '../fs/file.js';
+import { readinessOf } from '../fs/readiness.js';
 import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
 import {
   cwdOf,
@@ -39,6 +40,11 @@ export class RemoteTask implements Task {
   restarting: { nr: number; deadline: number | undefined } | undefined;
   readonly #hot: HotDescriptor;
   readonly #said = new Set<string>();
+  /**
+   * Numbers below HIGH_FDS that were not of ours when a call that waits named them first: those which a process has
+   * received are seen by that, as nothing else tells of them.
+   */
+  readonly #others = new Uint8Array(HIGH_FDS);
   #fds = -1;
   #pidfd = -1;
 
@@ -47,6 +53,10 @@ export class RemoteTask implements Task {
     this.tid = tid;
     this.#hot = hot;
     this.mm = new ProcessMemory(tid);
+  }
+
+  get #readiness() {
+    return readinessOf(this.kernel);
   }
 
   get pid(): number {
@@ -97,8 +107,15 @@ export class RemoteTask implements Task {
   /** As {@link fget}, and `fields` gets what the machine says of the descriptor. */
   lookUp(fd: number, fields = stat): File | undefined {
     if (fd < 0 || !this.fstat(fd, fields)) return undefined;
-    const { files } = this.kernel;
-    return files.find(fields[Stat.dev] as number, fields[Stat.ino] as number, this.tid, fd);
+    return this.#fileOf(fields[Stat.dev] as number, fields[Stat.ino] as number, fd);
+  }
+
+  #fileOf(dev: number, ino: number, fd: number): File | undefined {
+    const file = this.kernel.files.find(dev, ino, this.tid, fd);
+    if (fd < HIGH_FDS && file?.f_op.poll && !file.f_op.passedAround) {
+      this.#readiness.isAnywhere(file);
+    }
+    return file;
   }
 
   fgetAll(fds: Int32Array): (File | undefined)[] {
@@ -109,11 +126,16 @@ export class RemoteTask implements Task {
       this.#fds = openDescriptors(this.tid);
       native.inodesOfNumbers(this.#fds, fds, inodes);
     }
-    const { files } = this.kernel;
     return Array.from(fds, (fd, i) => {
       const [dev, ino] = [inodes[2 * i] as number, inodes[2 * i + 1] as number];
-      return ino === 0 ? undefined : files.find(dev, ino, this.tid, fd);
+      const file = ino === 0 ? undefined : this.#fileOf(dev, ino, fd);
+      if (!file && ino !== 0) this.#others[fd] = 1;
+      return file;
     });
+  }
+
+  mayHave(fd: number): boolean {
+    return fd >= 0 && this.#others[fd] !== 1;
   }
 
   pollNow(fds: Uint8Array): number {
@@ -182,25 +204,33 @@ export class RemoteTask implements Task {
    * The number that a new descriptor of a file is to have in the program, from `least` on; undefined: the lowest. The
    * log says what will not be served of it.
    */
-  numberOf({ f_op, f_flags, link }: File, least = 0): number | undefined {
+  numberOf(file: File, least = 0): number | undefined {
+    const number = this.#highNumber(file, least);
+    if (number === undefined || !high(this.call.needs)) this.#readiness.isAnywhere(file);
+    return number;
+  }
+
+  #highNumber(file: File, least: number): number | undefined {
+    const { f_op, f_flags, link } = file;
     const lack = lackOf(this.call.needs, f_op);
     const { read, write } = isServed(f_op);
     // The machine would read what was only opened to be written.
     const refuses = f_op.readsNatively && (f_flags & O_ACCMODE) === O_WRONLY;
+    const moves = read || write || refuses;
     if (lack.length > 0) {
       const what = `is not served when it calls ${lack.join(', ')}`;
       this.say(`${what} of ${link()}, as nothing had these when it was started`);
     }
     if (
       this.call.needs.exact ||
-      !(read || write || refuses) ||
+      !(moves || this.#readiness.isHigh(file)) ||
       lack.includes('read') ||
       lack.includes('write')
     ) {
       return undefined;
     }
     const number = freeHighFd(this.tid, least);
-    if (number === undefined) {
+    if (number === undefined && moves) {
       this.say(
         `is not served when it reads or writes ${link()}: it has no descriptor left from ${HIGH_FDS} on, or RLIMIT_NOFILE leaves none`,
       );
@@ -248,6 +278,7 @@ export class RemoteTask implements Task {
     if (this.#pidfd >= 0) native.close(this.#pidfd);
     this.#fds = -1;
     this.#pidfd = -1;
+    this.#others.fill(0);
   }
 }
 

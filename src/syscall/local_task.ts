@@ -3,6 +3,7 @@ import { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
+import { readinessOf } from '../fs/readiness.js';
 import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
 import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory, type UserMemory } from '../mm/uaccess.js';
@@ -44,6 +45,10 @@ export class LocalTask implements Task {
     return Array.from(fds, (fd) => this.fget(fd));
   }
 
+  mayHave(): boolean {
+    return true;
+  }
+
   pollNow(fds: Uint8Array): number {
     return native.poll(fds, 0);
   }
@@ -74,6 +79,8 @@ export class LocalTask implements Task {
   installFd(file: File, flags: number): number {
     const command = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
     const fd = file.lend(flags, (own) => orThrow(native.fcntl(own, command, 0)));
+    // Programs that inherit it have it at this number.
+    readinessOf(this.kernel).isAnywhere(file);
     const { observers } = this.kernel;
     if (observers.active) observers.tell('descriptorInstalled', file, fd, this.pid);
     return fd;

@@ -32,9 +32,11 @@ export function oursAmong(
   all = false,
 ): Ours | undefined {
   const readiness = readinessOf(task.kernel);
-  const { anyBusy, untrue } = readiness;
-  if (!all && !anyBusy && !entries.some(({ events }) => events & untrue)) return undefined;
-  const files = task.fgetAll(Int32Array.from(entries, ({ fd }) => fd));
+  const { anyBusy, anyHigh, untrue } = readiness;
+  const anywhere = all || anyBusy || entries.some(({ events }) => events & untrue);
+  if (!anywhere && !(anyHigh && entries.some(({ fd }) => task.mayHave(fd)))) return undefined;
+  const fds = entries.map(({ fd }) => (anywhere || task.mayHave(fd) ? fd : -1));
+  const files = task.fgetAll(Int32Array.from(fds));
   let any = false;
   const ours = entries.map(({ events }, i) => {
     const file = files[i];

@@ -350,6 +350,7 @@ const dmaBufFops: FileOperations = {
   },
 
   pollMask: POLLIN | POLLOUT,
+  passedAround: true,
 
   pollSources(file) {
     const { resv } = bufferOf(file);

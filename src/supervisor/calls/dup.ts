@@ -4,21 +4,15 @@
  */
 import { O_ACCMODE, O_CLOEXEC, O_WRONLY } from '../../../ioctl/index.js';
 import { HIGH_FDS, LOW_FDS } from '../../abi/system_calls.js';
-import { type File, isServed } from '../../fs/file.js';
+import { isServed } from '../../fs/file.js';
+import { readinessOf } from '../../fs/readiness.js';
 import { native } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { openRedirection } from '../redirection.js';
 
-function servedFile(call: Call): File | undefined {
-  const file = call.task.fget(call.int(0));
-  if (!file) return undefined;
-  const { read, write } = isServed(file.f_op);
-  return read || write ? file : undefined;
-}
-
 /** A new descriptor of the same open file, from `least` on. */
 export function duplicate(call: Call, least: number, cloexec: boolean): Answer {
-  const file = servedFile(call);
+  const file = call.task.fget(call.int(0));
   const number = file && call.task.numberOf(file, least);
   if (number === undefined) return CONTINUE;
   const fd = call.task.dupDescriptor(call.int(0));
@@ -33,9 +27,11 @@ export function duplicate(call: Call, least: number, cloexec: boolean): Answer {
 function duplicateTo(call: Call, cloexec: boolean): Answer {
   const [fd, number] = [call.int(0), call.int(1)];
   if (number === fd || number < 0 || number >= HIGH_FDS) return CONTINUE;
-  const file = servedFile(call);
+  const file = call.task.fget(call.int(0));
   if (!file) return CONTINUE;
+  readinessOf(call.task.kernel).isAnywhere(file);
   const { read, write } = isServed(file.f_op);
+  if (!read && !write) return CONTINUE;
   const { exact, reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
   if (exact || (number < LOW_FDS && low)) return CONTINUE;

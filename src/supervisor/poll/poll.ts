@@ -84,6 +84,27 @@ function waitFor(call: Call, waiting: Waiting): Answer {
   });
 }
 
+/** For arrays that are looked at, and then of no interest. */
+const few = new Int32Array((FEW_FDS * POLLFD_SIZE) / 4);
+const fewBytes = Array.from(
+  { length: FEW_FDS + 1 },
+  (_, count) => new Uint8Array(few.buffer, 0, count * POLLFD_SIZE),
+);
+
+/** Whether a call can name a file that we have to answer for: most do not, and are to cost little. */
+function mayName(call: Call): boolean {
+  const { anyBusy, anyHigh, untrue } = readinessOf(call.task.kernel);
+  const bytes = fewBytes[call.uint(1)];
+  if (anyBusy || isTraced(call) || !bytes) return true;
+  call.task.mm.read(call.arg(0), bytes);
+  const words = bytes.length / 4;
+  for (let i = 0; i < words; i += 2) {
+    if (anyHigh && call.task.mayHave(few[i] as number)) return true;
+    if ((few[i + 1] as number) & untrue) return true;
+  }
+  return false;
+}
+
 function readPollFds(call: Call): { entries: PollEntry[]; array: Uint8Array } {
   const count = call.uint(1);
   if (count > FEW_FDS && count > readLimit(call.tid, 'Max open files')) throw errno('EINVAL');
@@ -103,6 +124,7 @@ function pollFds(
   sigmask?: SignalMask,
   tellLeft: (left: number) => void = () => {},
 ): Answer {
+  if (!mayName(call)) return CONTINUE;
   const { entries, array } = readPollFds(call);
   const { mm } = call.task;
   const address = call.arg(0);
@@ -212,20 +234,25 @@ function selectFds(call: Call, timeout: Timeout, unit: number, sigmask?: SignalM
 /** Who looks on is to see what comes of it: of a call that the machine makes that is not known. */
 const isTraced = (call: Call) => call.traced !== undefined;
 
+/** Whether there may be a file that we have to answer for. */
+function isAsked(call: Call): boolean {
+  const { anyBusy, anyHigh } = readinessOf(call.task.kernel);
+  return anyBusy || anyHigh || isTraced(call);
+}
+
 /** A call is only worth while to be looked at where there is a file that the machine may be wrong about. */
 const ifAny =
   (handler: Handler): Handler =>
   (call) => {
     const readiness = readinessOf(call.task.kernel);
-    const isNeeded = readiness.anyBusy || readiness.untrue !== 0 || isTraced(call);
-    return isNeeded ? handler(call) : CONTINUE;
+    return isAsked(call) || readiness.untrue !== 0 ? handler(call) : CONTINUE;
   };
 
 /** select(2) asks for what such files say anyway: it only matters that they may not be ready. */
 const ifBusy =
   (handler: Handler): Handler =>
   (call) =>
-    readinessOf(call.task.kernel).anyBusy || isTraced(call) ? handler(call) : CONTINUE;
+    isAsked(call) ? handler(call) : CONTINUE;
 
 export const pollCalls = {
   poll: ifAny((call) => {

@@ -72,6 +72,21 @@ describe.each(LINKAGES)('what a file is ready for (%s)', (linkage) => {
   });
 });
 
+test.for(LINKAGES)('is told at whatever number it comes to (%s)', async (linkage) => {
+  const kernel = testKernel();
+  kernel.addDevice(told);
+  const { stdout } = await run(kernel, program('anywhere', linkage), ['/dev/told']);
+  const where = {
+    high: ['open', 'dup', 'F_DUPFD', 'dup2 upwards'],
+    low: ['dup2', 'dup3', 'dup of a low one', 'SCM_RIGHTS', 'pidfd_getfd'],
+  };
+  const line = (at: string) => (way: string) => `${way}, ${at}: 0, then 1 2`;
+  expect(stdout.trim().split('\n').sort()).toEqual(
+    [...where.high.map(line('high')), ...where.low.map(line('low'))].sort(),
+  );
+  await expectNothingLeft(kernel);
+});
+
 test('is told by kernel.sys.poll, at once and to who waits', async () => {
   const kernel = testKernel();
   kernel.addDevice(told);
