@@ -1,4 +1,5 @@
 /** A subcommand: one table of its options, which the parser, `--help` and the shell's completion read. */
+import { meant } from './options.js';
 import { UsageError } from './usage.js';
 
 export interface Option {
@@ -71,13 +72,29 @@ export function defineCommand<const O extends Options>(declaration: Declaration<
 
 type AnyValue = true | string | string[];
 
-function parse(command: string, options: Options, args: readonly string[], endsAtOperand: boolean) {
+interface Parsed {
+  readonly values: Record<string, AnyValue>;
+  readonly rest: string[];
+  /** Whether "--" has ended the options. */
+  readonly ended?: true;
+}
+
+function parse(
+  command: string,
+  options: Options,
+  args: readonly string[],
+  endsAtOperand: boolean,
+): Parsed {
   const values: Record<string, AnyValue> = {};
   const rest: string[] = [];
-  const end = args.indexOf('--');
+  // Behind "--" the program is, and a word before it can be none if only options come between.
+  const isBeforeEnd = (i: number) =>
+    args.indexOf('--') > i &&
+    !args[i]?.startsWith('-') &&
+    parse(command, options, args.slice(i + 1), endsAtOperand).ended === true;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string;
-    if (arg === '--') return { values, rest: [...rest, ...args.slice(i + 1)] };
+    if (arg === '--') return { values, rest: [...rest, ...args.slice(i + 1)], ended: true };
     if (!arg.startsWith('-') || arg === '-') {
       if (endsAtOperand) return { values, rest: args.slice(i) };
       rest.push(arg);
@@ -90,9 +107,11 @@ function parse(command: string, options: Options, args: readonly string[], endsA
         ([key, { short }]) => name === `--${key}` || name === `-${short}`,
       ) ?? [];
     if (!key || !option) {
-      throw new UsageError(`no option ${name} (see dmabuf-shim ${command} --help)`);
+      const names = Object.keys(options).map((each) => `--${each}`);
+      const hint = meant(name, names) || ` (see dmabuf-shim ${command} --help)`;
+      throw new UsageError(`no option ${name}${hint}`);
     }
-    const nextIsValue = option.optional === 'next' && i + 1 < end && !args[i + 1]?.startsWith('-');
+    const nextIsValue = option.optional === 'next' && isBeforeEnd(i + 1);
     if (option.value === undefined) {
       if (attached !== undefined) throw new UsageError(`${name} takes no value`);
       values[key] = true;
@@ -100,7 +119,9 @@ function parse(command: string, options: Options, args: readonly string[], endsA
       values[key] = true;
     } else {
       const value = attached ?? args[++i];
-      if (value === undefined || value === '--') throw new UsageError(`${name} takes a value`);
+      if (value === undefined || value === '--') {
+        throw new UsageError(`${name} takes a value: ${option.value}`);
+      }
       const before = values[key];
       values[key] = option.multiple ? [...(Array.isArray(before) ? before : []), value] : value;
     }

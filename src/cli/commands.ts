@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { InputError } from '../../uapi/input_error.js';
 import type { Command } from './command.js';
+import { meant } from './options.js';
 
 interface Entry {
   /** Its name, and what it takes. */
@@ -73,13 +74,18 @@ ${Object.entries(commands)
 
 /** Gives the exit status. */
 export async function main([name, ...args]: string[]): Promise<number> {
+  const [about = ''] = args;
+  if (name === 'help' && Object.hasOwn(commands, about)) return main([about, '--help']);
   if (name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(USAGE);
     return 0;
   }
-  const entry = name === undefined ? undefined : commands[name];
+  const entry = Object.hasOwn(commands, name ?? '') ? commands[name ?? ''] : undefined;
   if (!entry) {
-    const what = name === undefined ? 'no command given' : `no command "${name}"`;
+    const what =
+      name === undefined
+        ? 'no command given'
+        : `no command "${name}"${meant(name, Object.keys(commands))}`;
     process.stderr.write(`dmabuf-shim: ${what}\n\n${USAGE}`);
     return 2;
   }

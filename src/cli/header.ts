@@ -1,9 +1,9 @@
 /** `dmabuf-shim header`: the C header of an interface that a TypeScript file defines. */
-import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { DEFAULT_LICENSE, writeHeader } from '../../uapi/header.js';
 import { loadUapi } from '../../uapi/model.js';
 import { defineCommand } from './command.js';
+import { writeOutput } from './output.js';
 import { UsageError } from './usage.js';
 
 export const header = defineCommand({
@@ -43,7 +43,7 @@ and C++, and has the same layout for 64-bit and 32-bit programs.`,
       process.stderr.write(`dmabuf-shim header: warning: ${warning}\n`);
     }
     if (output === undefined) process.stdout.write(made.text);
-    else write(output, made.text);
+    else writeOutput(output, made.text, file);
     return 0;
   },
 });
@@ -59,12 +59,4 @@ function guardOf(name: string): string {
   }
   const words = name.split(/[^A-Za-z0-9]+/).filter((word) => word !== '');
   return `_UAPI_${words.join('_').toUpperCase()}`;
-}
-
-function write(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }

@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkHeaders, headersIn, summary, uapiHeaders } from '../../uapi/import/check.js';
 import { CompileError, FrontEnd, NoCompiler } from '../../uapi/import/clang.js';
 import { importHeader } from '../../uapi/import/convert.js';
 import { printModule } from '../../uapi/import/print.js';
 import { defineCommand } from './command.js';
+import { writeOutput } from './output.js';
 import { UsageError } from './usage.js';
 
 export const importHeaderCommand = defineCommand({
@@ -67,11 +68,7 @@ async function convert(
     process.stdout.write(text);
     return 0;
   }
-  try {
-    writeFileSync(output, text);
-  } catch (error) {
-    throw new UsageError(`cannot write ${output}: ${(error as Error).message}`);
-  }
+  writeOutput(output, text, path);
   return 0;
 }
 

@@ -1,11 +1,12 @@
 /** `dmabuf-shim lint-uapi`: is this interface one that can be kept for ever? */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type Description, describe, isDescription } from '../../uapi/lint/description.js';
 import { type LintResult, lintUapi, tally } from '../../uapi/lint/lint.js';
 import type { Finding } from '../../uapi/lint/rules.js';
 import type { DeviceDefinition, DeviceOptions } from '../kit/device.js';
 import { defineCommand } from './command.js';
 import { deviceOptions } from './devices.js';
+import { writeOutput } from './output.js';
 import { UsageError } from './usage.js';
 
 export const lintUapiCommand = defineCommand({
@@ -43,7 +44,9 @@ The exit status is 1 if there are errors, 2 for a wrong option or a file that ca
         deviceOptions: (definition) => checkedOptions(definition, list),
       }),
     });
-    if (values.save !== undefined && result.uapi) save(values.save, describe(result.uapi));
+    if (values.save !== undefined && result.uapi) {
+      writeOutput(values.save, `${JSON.stringify(describe(result.uapi), null, 2)}\n`, path);
+    }
     await write(values.json ? toJson(result) : toText(path, result));
     const count = tally(result.findings);
     const status = count.error > 0 || (values.strict && count.warning > 0) ? 1 : 0;
@@ -75,14 +78,6 @@ function readDescription(path: string): Description {
   }
   if (!isDescription(value)) throw new UsageError(`${path} is not what --save writes`);
   return value;
-}
-
-function save(path: string, description: Description): void {
-  try {
-    writeFileSync(path, `${JSON.stringify(description, null, 2)}\n`);
-  } catch (error) {
-    throw new UsageError(`${path}: ${(error as Error).message}`);
-  }
 }
 
 function write(text: string): Promise<void> {

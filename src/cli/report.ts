@@ -1,10 +1,10 @@
 /** `run --report`, `--report-json` and `--strict`: what the programs left behind, and did wrong. */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import type { Kernel } from '../kernel.js';
 import { processText } from '../observe/finding.js';
 import { reportText } from '../observe/report.js';
+import { openOutput } from './output.js';
 import type { RunOptions } from './run_options.js';
-import { UsageError } from './usage.js';
 
 export interface RunReport {
   /** Writes the report; whether it is what the exit status has to tell. */
@@ -23,7 +23,7 @@ export function startReport(
   if (!report && !strict && reportJson === undefined) return undefined;
   const own = kernel.report();
   // Whether it can be written is to be known before the program runs.
-  const fd = reportJson === undefined ? undefined : openForWriting(reportJson);
+  const fd = reportJson === undefined ? undefined : openOutput('report', reportJson);
   return {
     finish() {
       const findings = own.findings();
@@ -45,12 +45,4 @@ export function startReport(
       return strict === true && findings.length > 0;
     },
   };
-}
-
-function openForWriting(path: string): number {
-  try {
-    return openSync(path, 'w');
-  } catch (error) {
-    throw new UsageError(`cannot write the report: ${(error as Error).message}`);
-  }
 }

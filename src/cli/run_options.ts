@@ -41,7 +41,7 @@ export const RUN_OPTIONS = {
     value: 'FILE',
     optional: 'next',
     help: `a line for each call that is answered, to stderr or FILE, as strace shows them; to FILE within 0.2 s:
-      SIGKILL of dmabuf-shim loses what is later`,
+      SIGKILL of dmabuf-shim loses what is later. A file that is there has to be an earlier trace`,
   },
   'trace-events': {
     value: 'FILE',
@@ -88,12 +88,16 @@ export type RunOptions = Values<typeof RUN_OPTIONS>;
 /** A number behind an option, or nothing. @throws UsageError */
 export function integer(name: string, text: string): number {
   const value = Number(text);
-  if (text === '' || !Number.isSafeInteger(value)) throw new UsageError(`${name} takes an integer`);
+  if (text === '' || !Number.isSafeInteger(value)) {
+    throw new UsageError(`${name} takes an integer, not "${text}"`);
+  }
   return value;
 }
 
 export function seconds(name: string, text: string): number {
   const value = Number(text);
-  if (text === '' || !(value >= 0)) throw new UsageError(`${name} takes a number of seconds`);
+  if (text === '' || !(value >= 0)) {
+    throw new UsageError(`${name} takes a number of seconds, not "${text}"`);
+  }
   return value;
 }

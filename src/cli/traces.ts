@@ -1,9 +1,9 @@
 /** What `run` writes down of a program's doings: `--trace` and `--trace-events`. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import type { Kernel } from '../kernel.js';
 import { TextBuffer } from '../observe/text_buffer.js';
+import { openOutput } from './output.js';
 import type { RunOptions } from './run_options.js';
-import { UsageError } from './usage.js';
 
 /** Gives the function that ends them: what is still in memory is written, and the files are whole. */
 export async function startTraces(
@@ -37,7 +37,7 @@ async function startTrace(kernel: Kernel, target: true | string): Promise<() => 
     kernel.tracer = new CallTracer({ write, numbers });
     return failed;
   }
-  const file = openTrace(target, 'trace', () => {
+  const file = openTrace('trace', target, () => {
     kernel.tracer = undefined;
   });
   const text = new TextBuffer(file.write);
@@ -50,7 +50,7 @@ async function startTrace(kernel: Kernel, target: true | string): Promise<() => 
 }
 
 function startTraceEvents(kernel: Kernel, path: string): () => void {
-  const file = openTrace(path, 'trace of events', () => stop());
+  const file = openTrace('trace of events', path, () => stop());
   const stop = kernel.traceEvents({ write: (text) => file.write(Buffer.from(text)) });
   return () => {
     stop();
@@ -59,13 +59,8 @@ function startTraceEvents(kernel: Kernel, path: string): () => void {
 }
 
 /** `failed` is called when it cannot be written any more, once. */
-function openTrace(path: string, what: string, failed: () => void) {
-  let fd: number;
-  try {
-    fd = openSync(path, 'w');
-  } catch (error) {
-    throw new UsageError(`cannot write the ${what}: ${(error as Error).message}`);
-  }
+function openTrace(what: 'trace' | 'trace of events', path: string, failed: () => void) {
+  const fd = openOutput(what, path);
   let broken = false;
   return {
     write(bytes: Buffer): void {

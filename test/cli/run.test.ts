@@ -52,13 +52,20 @@ describe('run', () => {
     [['--bogus', 'true'], /no option --bogus/],
     [['--kernel', '2.6', 'true'], /no kernel version "2\.6"; there are 3\.3 to 6\.18\n/],
     [['--kernel=6.19', 'true'], /no kernel version "6\.19"; there are 3\.3 to 6\.18\n/],
-    [['--kernel'], /--kernel takes a value/],
+    [['--kernel', '6.12.1-rc1', 'true'], /no kernel version "6\.12\.1-rc1"; there is 6\.12\n/],
+    [['--kernel'], /--kernel takes a value: VERSION\n/],
+    [['--kernle', '6.1', 'true'], /no option --kernle \(is "--kernel" meant\?\)\n/],
     [['--exact=yes', 'true'], /--exact takes no value/],
     [
       ['--devices', 'dri/card7', 'true'],
       /no device dri\/card7; there are dma_heap\/system, .*udmabuf/,
     ],
     [['--memory', 'bits=3', 'true'], /--memory takes size=, .*, not "bits=3"/],
+    [
+      ['--memory', 'seed=1,size=abc', 'true'],
+      /--memory size= takes a number of bytes.*, not "abc"/,
+    ],
+    [['--memory', 'fragmentation=half', 'true'], /fragmentation= takes a number from 0 to 1, not /],
     [['--memory', 'fragmentation=2', 'true'], /memory\.fragmentation is 2/],
     [['--trace=/no/such/dir/x', 'true'], /cannot write the trace/],
     [[], /no program given/],
@@ -267,5 +274,9 @@ describe('the other commands', () => {
       status: 2,
       stderr: expect.stringMatching(/no command "list"\n\nUsage/),
     });
+    expect(cli('rnu').stderr).toMatch(
+      /^dmabuf-shim: no command "rnu" \(is "run" meant\?\)\n\nUsage/,
+    );
+    expect(cli('help', 'ls').stdout).toBe(cli('ls', '--help').stdout);
   });
 });

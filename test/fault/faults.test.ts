@@ -573,7 +573,7 @@ describe('dmabuf-shim run', () => {
     [['--fault', 'DMA_HEAP_IOCTL_ALOC:error=EIO'], /: no ioctl has the name DMA_HEAP_IOCTL_ALOC$/],
     [['--fault', 'close:error=EIO'], /no system call that is answered here has the name close$/],
     [['--fault', 'lseek:signal=INT'], /no option signal; there are /],
-    [['--fault'], /--fault takes a value$/],
+    [['--fault'], /--fault takes a value: CALLS:WHAT/],
     [['--chaos', 'x'], /--chaos takes SEED\[:rate=0\.1\], not "x"$/],
     [['--chaos', '1:rate=7'], /chaos: the rate is a number from 0 to 1$/],
   ])('refuses %j in one line', (args, line) => {

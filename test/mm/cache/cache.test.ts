@@ -603,6 +603,9 @@ describe('dmabuf-shim run --strict-coherency', () => {
 
   test('a seed that is none is a usage error', () => {
     const { status, stderr } = shim('--strict-coherency=often', WRONG);
-    expect([status, stderr]).toEqual([2, 'dmabuf-shim run: --strict-coherency takes an integer\n']);
+    expect([status, stderr]).toEqual([
+      2,
+      'dmabuf-shim run: --strict-coherency takes an integer, not "often"\n',
+    ]);
   });
 });
