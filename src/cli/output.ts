@@ -44,7 +44,7 @@ export function openOutput(kind: keyof typeof KINDS, path: string): number {
   // Pipes and terminals have nothing to lose.
   if (fstatSync(fd).isFile()) {
     const { option, beginning } = KINDS[kind];
-    if (fstatSync(fd).size > 0 && !beginning.test(readBeginning(fd))) {
+    if (fstatSync(fd).size > 0 && !beginning.test(readBeginning(path))) {
       closeSync(fd);
       throw new UsageError(
         `${option} ${path}: that file is something else than a ${kind}, and is not overwritten ` +
@@ -57,9 +57,9 @@ export function openOutput(kind: keyof typeof KINDS, path: string): number {
 }
 
 /** What the file has, or nothing if it may not be read. */
-function readBeginning(fd: number): string {
+function readBeginning(path: string): string {
   try {
-    const reader = openSync(`/proc/self/fd/${fd}`, 'r');
+    const reader = openSync(path, 'r');
     const bytes = Buffer.alloc(BEGINNING);
     const length = readSync(reader, bytes);
     closeSync(reader);
