@@ -1,4 +1,5 @@
 export type { MappableMemory, Shmem } from './backing/shmem.js';
+export { VM_DONTEXPAND, VM_IO, VM_MIXEDMAP, VM_PFNMAP } from './backing/shmem.js';
 export { TrackedMemory } from './backing/tracked.js';
 export type {
   Attribute,

@@ -238,6 +238,17 @@ export const FEATURES = {
     since: '6.11',
     source: 'c6a3194c05e7 ("udmabuf: pin the pages using memfd_pin_folios() API")',
   },
+  /** A udmabuf's mappings are of page frames: they take no part in paging, and do not grow. */
+  udmabuf_pfnmap: {
+    since: '6.11',
+    source:
+      '"udmabuf: use vmf_insert_pfn and VM_PFNMAP for handling mmap", in the same series for 6.11',
+  },
+  /** mremap(2) moves what several mappings show. */
+  mremap_several: {
+    since: '6.17',
+    source: '"mm/mremap: permit mremap() move of multiple VMAs", in the mm pull request for 6.17',
+  },
 } as const satisfies Record<string, FeatureInfo>;
 
 export type Feature = keyof typeof FEATURES;

@@ -38,6 +38,22 @@ export const F_SEAL_GROW = 0x04;
 export const F_SEAL_WRITE = 0x08;
 export const F_SEAL_FUTURE_WRITE = 0x10;
 
+/** <asm-generic/mman-common.h>, <linux/mman.h> */
+export const MREMAP_MAYMOVE = 1;
+export const MREMAP_FIXED = 2;
+export const MREMAP_DONTUNMAP = 4;
+export const MS_SYNC = 4;
+export const MADV_DONTNEED = 4;
+export const MADV_REMOVE = 9;
+export const MADV_DOFORK = 11;
+export const MADV_DODUMP = 17;
+export const MADV_COLD = 20;
+export const MADV_PAGEOUT = 21;
+export const MADV_POPULATE_READ = 22;
+export const MADV_POPULATE_WRITE = 23;
+export const MADV_DONTNEED_LOCKED = 24;
+export const MADV_GUARD_INSTALL = 102;
+
 /** <linux/sched.h> */
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_THREAD = 0x10000;

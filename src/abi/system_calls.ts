@@ -3,7 +3,7 @@
  * here, `--trace` shows the arguments, faults find what a call goes to by them, and each row has its handler in
  * supervisor/syscalls.ts. Filters compare in the order of the rows.
  */
-import { MAP_ANONYMOUS, MAP_DENYWRITE } from '../../ioctl/index.js';
+import { MAP_ANONYMOUS, MAP_DENYWRITE, MAP_PRIVATE, MAP_TYPE } from '../../ioctl/index.js';
 import { Errno, type ErrnoName } from '../errno.js';
 import * as arg from './arguments.js';
 import {
@@ -35,6 +35,17 @@ import {
   F_NOTIFY,
   F_SETFL,
   F_SETLEASE,
+  MADV_COLD,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_GUARD_INSTALL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MS_SYNC,
   NETLINK_KOBJECT_UEVENT,
   SO_DOMAIN,
   SO_PROTOCOL,
@@ -102,6 +113,7 @@ const reads = (needs: Needs) => needs.exact || needs.reads !== 'nowhere';
 const writes = (needs: Needs) => needs.exact || needs.writes !== 'nowhere';
 const sockets = (needs: Needs) => needs.exact || needs.sockets;
 const strict = (needs: Needs) => needs.strictCoherency;
+const exactOrStrict = (needs: Needs) => needs.exact || needs.strictCoherency;
 const processes = (needs: Needs) => needs.watchProcesses;
 const strictOrProcesses = (needs: Needs) => needs.strictCoherency || needs.watchProcesses;
 
@@ -149,7 +161,7 @@ export const INJECTED_MMAP = 0xdb0f;
 export const INJECTED_FAILURE = 0xdb0e;
 const MAX_ERRNO = 0xfff;
 
-/** Mappings of files, but for those of the dynamic loader, which marks them with MAP_DENYWRITE. */
+/** Mappings of files, but for those of the dynamic loader, which are private, and marked with MAP_DENYWRITE. */
 const fileMappings = (): Instruction[] => [
   [LD_W_ABS, 0, 0, argHigh(3)],
   [JEQ_K, 0, 4, INJECTED_FAILURE],
@@ -157,7 +169,10 @@ const fileMappings = (): Instruction[] => [
   [ALU_AND_K, 0, 0, MAX_ERRNO],
   [ALU_OR_K, 0, 0, SECCOMP_RET_ERRNO],
   [RET_A, 0, 0, 0],
-  ...whenSet(argLow(3), MAP_ANONYMOUS | MAP_DENYWRITE, allow),
+  ...whenSet(argLow(3), MAP_ANONYMOUS, allow),
+  [ALU_AND_K, 0, 0, MAP_DENYWRITE | MAP_TYPE],
+  [JEQ_K, 0, 1, MAP_DENYWRITE | MAP_PRIVATE],
+  allow,
   ...when(argHigh(3), INJECTED_MMAP, allow),
   ...when(argLow(4), 0xffffffff, allow),
   notify,
@@ -221,8 +236,25 @@ const askedOf = ({ exact }: Needs): Instruction[] => {
   return exact ? asked : [...ofHigh(asked), allow];
 };
 
-/** <asm-generic/mman-common.h>: pages are dropped, or mapped without having been accessed. */
-const PAGE_ADVICE = [4, 9, 21, 22, 23];
+/** Pages are dropped, or mapped without having been accessed. */
+const PAGE_ADVICE = [
+  MADV_DONTNEED,
+  MADV_REMOVE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+];
+/** What drivers' mappings do not take, and memfds' do. */
+const REFUSED_ADVICE = [
+  MADV_DOFORK,
+  MADV_DODUMP,
+  MADV_COLD,
+  MADV_DONTNEED_LOCKED,
+  MADV_GUARD_INSTALL,
+];
+
+const advice = ({ exact }: Needs): Instruction[] =>
+  among(2, [...PAGE_ADVICE, ...(exact ? REFUSED_ADVICE : [])]);
 
 /** Those that make a process. */
 const forks = ({ watchProcesses }: Needs): Instruction[] => [
@@ -383,11 +415,17 @@ export const systemCalls = {
 
   // The machine makes these; we want to know what there is before.
   munmap: { args: [address, long], filter: unlessOurs, needed: strictOrProcesses },
-  mremap: { args: [address, long, long, int, address], needed: strict },
+  mremap: { args: [address, long, long, int, address], needed: exactOrStrict },
   mlock: { args: [address, long], needed: strict },
   mlock2: { args: [address, long, int], needed: strict },
   mlockall: { args: [int], needed: strict },
-  madvise: { args: [address, long, int], filter: () => among(2, PAGE_ADVICE), needed: strict },
+  madvise: { args: [address, long, int], filter: advice, needed: exactOrStrict },
+  msync: {
+    args: [address, long, int],
+    filter: () => [...whenSet(argLow(2), MS_SYNC, notify), allow],
+    needed: exact,
+  },
+  mincore: { args: [address, long, address], needed: exact },
   exit_group: { args: [int], needed: strictOrProcesses },
   exit: { args: [int], needed: processes },
   fork: { args: [], needed: processes },

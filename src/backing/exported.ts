@@ -57,6 +57,10 @@ export class ExportedMemory implements Backing, MappableMemory {
     return this.memory.isMapped;
   }
 
+  get vm_flags(): number {
+    return this.memory.vm_flags;
+  }
+
   get tracked(): Shmem['tracked'] {
     return this.memory.tracked;
   }

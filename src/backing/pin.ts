@@ -1,10 +1,11 @@
 /** Memory that programs made, and that the kernel maps into others: the memfds behind a udmabuf. */
 import { MAP_SHARED, O_CLOEXEC, PROT_NONE } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
+import type { Inode } from '../host/descriptors.js';
 import { Frames } from '../mm/frames.js';
 import { PAGE_SIZE } from '../mm/page.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
-import { type MappableMemory, mapAll } from './shmem.js';
+import { type MappableMemory, mapAll, type Tracked } from './shmem.js';
 
 const stat = new Float64Array(STAT_FIELDS);
 
@@ -20,6 +21,9 @@ export class PinnedMemfd implements MappableMemory {
   pins = 0;
   /** Where its pages are, as devices see them. */
   readonly frames = new Frames(this);
+  /** As what it is mapped through buffers. */
+  readonly tracked = new Set<Tracked>();
+  vm_flags = 0;
   describe?: () => string;
 
   constructor(fd: number) {
@@ -62,6 +66,12 @@ export class Pins {
       this.#memfds.delete(last.ino);
       last.close();
     });
+  }
+
+  /** The memfd with this inode, if anything is pinned in it. */
+  at({ dev, ino }: Inode): PinnedMemfd | undefined {
+    const memfd = this.#memfds.get(ino);
+    return memfd?.dev === dev ? memfd : undefined;
   }
 
   /** The kernel ends. */

@@ -8,6 +8,15 @@ import { OwnInode } from './own_inode.js';
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
 
+/** <linux/mm.h>: there are only page frames to the mapping, none to count, to page out or to copy. */
+export const VM_PFNMAP = 0x400;
+/** It is the memory of a device. */
+export const VM_IO = 0x4000;
+/** It cannot grow, nor be duplicated. */
+export const VM_DONTEXPAND = 0x40000;
+/** It may have both, page frames and pages. */
+export const VM_MIXEDMAP = 0x10000000;
+
 const stat = new Float64Array(STAT_FIELDS);
 
 /** Bytes that are to be had by system calls only. Offsets in bytes. */
@@ -15,6 +24,15 @@ export interface RemoteBytes {
   /** Fills `into`. EFAULT if not all is there. */
   read(offset: number, into: Uint8Array): void;
   write(offset: number, from: Uint8Array): void;
+}
+
+/** Mappings of a memory that are told from all others of it: a {@link TrackedMemory}. */
+export interface Tracked {
+  /** How many there are, an area each as Linux counts them. */
+  readonly mappings: number;
+  /** Where one was made that this address is in. */
+  at(address: number): { readonly pieced: boolean } | undefined;
+  noteMapping(address: number, length: number, pieced: boolean): void;
 }
 
 /** Memory that can be mapped into programs. */
@@ -30,10 +48,15 @@ export interface MappableMemory {
   bytes(): Uint8Array;
   /** How it is read and written where nobody here has it mapped: then `bytes` is ENODEV. */
   readonly remote?: RemoteBytes;
+  /**
+   * What drivers say of their mappings in vm_flags: of VM_PFNMAP, VM_DONTEXPAND, VM_IO and VM_MIXEDMAP. The machine's are
+   * without; what they forbid then is refused to programs that are started with `exact`.
+   */
+  readonly vm_flags?: number;
   /** What it is, for the log. */
   describe?(): string;
   /** As what its mappings are told apart, of those there are now. */
-  readonly tracked?: Set<{ readonly mappings: number }>;
+  readonly tracked?: Set<Tracked>;
   /** Told where a mapping made through such a descriptor is; in `pieced` ones it is but a part. */
   noteMapping?(address: number, length: number, pieced: boolean): void;
 }
@@ -74,7 +97,9 @@ export class Shmem extends OwnInode implements MappableMemory {
   readonly access = O_RDWR;
   /** Bytes. */
   readonly size: number;
-  readonly tracked = new Set<{ readonly mappings: number }>();
+  readonly tracked = new Set<Tracked>();
+  /** As most drivers map theirs. */
+  vm_flags = VM_PFNMAP | VM_DONTEXPAND;
   /** What it is, for the log. */
   describe?: () => string;
   #mapping: ArrayBuffer | undefined;

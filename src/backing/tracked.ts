@@ -2,7 +2,7 @@ import type { Inode } from '../host/descriptors.js';
 import { native } from '../native.js';
 import { Descriptions } from './descriptions.js';
 import type { ReleaseWatch } from './release.js';
-import { inodeOf, type MappableMemory } from './shmem.js';
+import { inodeOf, type MappableMemory, type Tracked } from './shmem.js';
 import { type AddressRange, countAreas } from './uses.js';
 
 /**
@@ -15,7 +15,7 @@ import { type AddressRange, countAreas } from './uses.js';
  * fork and mremap make, and the parts that munmap and mprotect leave, are mappings like the others. Of each single
  * one nobody is told; {@link mappings} looks where there are any. The memory is not to be closed while it is mapped.
  */
-export class TrackedMemory implements MappableMemory {
+export class TrackedMemory implements MappableMemory, Tracked {
   /** The memory itself. */
   readonly whole: MappableMemory;
   readonly #inode: Inode;
@@ -44,6 +44,10 @@ export class TrackedMemory implements MappableMemory {
 
   bytes(): Uint8Array {
     return this.whole.bytes();
+  }
+
+  get vm_flags(): number {
+    return this.whole.vm_flags ?? 0;
   }
 
   describe(): string {
@@ -80,8 +84,20 @@ export class TrackedMemory implements MappableMemory {
     // What is not mapped any more may be somebody else's by now.
     if (!this.isMapped) this.#ranges = [];
     const end = address + length;
-    this.#ranges = this.#ranges.filter((range) => range.end <= address || range.start >= end);
+    // What lay there is replaced; the parts of it beside the new one are mapped still.
+    this.#ranges = this.#ranges.flatMap((range) =>
+      [
+        { ...range, end: Math.min(range.end, address) },
+        { ...range, start: Math.max(range.start, end) },
+      ].filter((part) => part.start < part.end),
+    );
     this.#ranges.push({ start: address, end, pieced });
+  }
+
+  /** Where a mapping was made here that this address is in, if it is there still. */
+  at(address: number): Readonly<AddressRange> | undefined {
+    if (!this.isMapped) return undefined;
+    return this.#ranges.find(({ start, end }) => address >= start && address < end);
   }
 
   /** Whether any mapping that was made here is there still, now. */

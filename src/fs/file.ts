@@ -355,6 +355,11 @@ export class FileTable {
     return this.#byDev.get(dev)?.has(ino) ?? false;
   }
 
+  /** A file that descriptors and mappings of an inode are of. */
+  ofInode({ dev, ino }: Inode): File | undefined {
+    return this.#byDev.get(dev)?.get(ino)?.[0];
+  }
+
   /** The file behind descriptor `fd` of a process, by any thread of it, which is of this inode. */
   find(dev: number, ino: number, tid: number, fd: number): File | undefined {
     const files = this.#byDev.get(dev)?.get(ino);

@@ -18,6 +18,7 @@ import {
   F_SEAL_WRITE,
 } from '../../abi/constants.js';
 import type { Pin, PinnedMemfd } from '../../backing/pin.js';
+import { VM_DONTEXPAND, VM_PFNMAP } from '../../backing/shmem.js';
 import { intParam, moduleAdd } from '../../base/params.js';
 import type { KernelCore } from '../../core.js';
 import { errno, orThrow } from '../../errno.js';
@@ -138,7 +139,11 @@ function create(task: Task, device: Device, flags: number, items: Item[]): numbe
     for (const each of pins.values()) each.unpin();
     throw error;
   }
-  for (const each of pins.values()) dmabuf.addPin(each);
+  const vm_flags = task.kernel.has('udmabuf_pfnmap') ? VM_PFNMAP | VM_DONTEXPAND : 0;
+  for (const each of pins.values()) {
+    each.memory.vm_flags = vm_flags;
+    dmabuf.addPin(each);
+  }
   try {
     const cloexec = flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0;
     return dmaBufFd(task, dmabuf, cloexec);

@@ -22,6 +22,7 @@ import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { injectOrRefuse } from '../inject.js';
+import { noteMapped } from '../mappings.js';
 import { fileOf } from './fd.js';
 
 /** x86-64 alone has this flag; elsewhere the bit means nothing. */
@@ -29,8 +30,8 @@ const MAP_32BIT = 0x40;
 /** Flags that say where. */
 const FIXED = MAP_FIXED | MAP_FIXED_NOREPLACE;
 const PLACING = FIXED | MAP_32BIT;
-/** More than there are: a mapping of that many bytes fails with ENOMEM. */
-const ALL_ADDRESSES = 2 ** 47;
+/** As many as there are: a mapping of that many bytes fails with ENOMEM. */
+const ALL_ADDRESSES = process.arch === 'x64' ? 2 ** 47 : 2 ** 48;
 /** Beyond the largest offset in a file. */
 const MAX_OFFSET = 2 ** 63;
 
@@ -41,7 +42,7 @@ const mmap: Handler = (call) => {
   if (!file) return CONTINUE;
   // The machine refuses these with the errno, and in the order, that Linux does.
   if (length === 0 || offset % PAGE_SIZE !== 0) return CONTINUE;
-  if (length > ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
+  if (length >= ALL_ADDRESSES || offset + length > MAX_OFFSET) return CONTINUE;
   const pieces = mmapFile(file, { length, prot, flags, offset }, call.task);
   if (isOwnMemory(file, pieces, offset)) {
     const answer = call.traced ? mapAsAsked(call) : CONTINUE;
@@ -93,7 +94,10 @@ function mapPieces(call: Call, file: File, pieces: MemoryPiece[]): Answer {
     const answer = injectOrRefuse(call, 'map this kind of buffer', calls, fds);
     if (answer === ANSWERED && call.answered >= 0) {
       const length = pageAlign(call.arg(1));
-      for (const memory of memories) memory.noteMapping?.(call.answered, length, pieces.length > 1);
+      for (const memory of memories) {
+        memory.noteMapping?.(call.answered, length, pieces.length > 1);
+        if (call.needs.exact) noteMapped(call.task.kernel, memory);
+      }
     }
     return answer;
   } finally {

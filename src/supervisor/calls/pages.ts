@@ -1,14 +1,14 @@
 /**
  * Calls that the machine makes, and that come here only if somebody wants to know what there is before
- * they are made. With strict coherency, those that change which pages a program has in its page table: what
+ * they are made. With `exact`, what a driver's mapping refuses is answered here. With strict coherency, those that change which pages a program has in its page table: what
  * has it read that is stale? For those who observe: what does a process have when it forks, and when it ends?
  */
 
+import { MADV_POPULATE_READ, MADV_POPULATE_WRITE } from '../../abi/constants.js';
 import { isRunning, threadsOf } from '../../host/threads.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { type Call, CONTINUE, type Handler } from '../call.js';
-
-const MADV_POPULATE_READ = 22;
+import { mincoreOfFrames, refusedMadvise, refusedMremap, refusedMsync } from '../mappings.js';
 
 const dropping: Handler = (call) => {
   cacheOf(call.task.kernel)?.leaving(call.task.pid, call.arg(0), call.arg(1));
@@ -21,8 +21,14 @@ const munmap: Handler = (call) => {
   return dropping(call);
 };
 
-const madvise: Handler = (call) =>
-  call.int(2) >= MADV_POPULATE_READ ? populating(call) : dropping(call);
+const madvise: Handler = (call) => {
+  const refused = refusedMadvise(call);
+  if (refused !== undefined) return refused;
+  const advice = call.int(2);
+  return advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE
+    ? populating(call)
+    : dropping(call);
+};
 
 /** What has said just now that it ends: its number will not be used again that soon. */
 class Ending {
@@ -84,7 +90,9 @@ export const pagesCalls = {
   fork,
   vfork: fork,
   clone3: fork,
-  mremap: populating,
+  mremap: (call) => refusedMremap(call) ?? populating(call),
+  msync: (call) => refusedMsync(call) ?? CONTINUE,
+  mincore: (call) => mincoreOfFrames(call) ?? CONTINUE,
   mlock: populating,
   mlock2: populating,
   mlockall: populating,

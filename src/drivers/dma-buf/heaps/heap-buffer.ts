@@ -2,6 +2,8 @@
  * Buffers of page frames that the kernel has given: what the system heap and the CMA heap have in
  * common. The bytes are in the buffer's memfd; the frames say where they are for devices.
  */
+
+import { VM_IO } from '../../../backing/shmem.js';
 import type { KernelCore } from '../../../core.js';
 import {
   type DmaDataDirection,
@@ -106,7 +108,9 @@ export function exportHeapBuffer(
   info: { exp_name: string; ops: DmaBufOps; size: number; flags: number },
 ): DmaBuf {
   try {
-    return dmaBufExport(kernel, { ...info, priv: new HeapBuffer(placement) });
+    const dmabuf = dmaBufExport(kernel, { ...info, priv: new HeapBuffer(placement) });
+    dmabuf.memory.vm_flags |= VM_IO;
+    return dmabuf;
   } catch (error) {
     placement.free();
     throw error;
