@@ -7,7 +7,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { expectListed, recording } from './conformance.js';
 import { difference } from './differences.js';
-import { LINKAGES, needsCompiler, probe } from './programs.js';
+import { mappedNodes } from './mapped_nodes.js';
+import { LINKAGES, needsCompiler, needsDrmHeaders, probe } from './programs.js';
 import { expectNothingLeft, RECORDED_VERSIONS, run } from './run.js';
 
 const EQUAL = ['heap', 'udmabuf', 'dmabuf', 'sync'];
@@ -36,6 +37,11 @@ describe.each(RECORDED_VERSIONS)('as Linux %s', (version) => {
     test.each(LISTED)('%s: what differs is listed, and only that', (name) =>
       expectListed(version, linkage, name),
     );
+
+    test('vma: what differs is listed, and only that', (context) => {
+      needsDrmHeaders(context);
+      return expectListed(version, linkage, 'vma', mappedNodes(version));
+    });
 
     test.for(AS_ROOT)('%s: what differs is listed, and only that', (name, { skip }) => {
       if (process.getuid?.() !== 0) skip('only root can ask as root');

@@ -2,9 +2,10 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import type { DeviceDefinition } from '../src/index.js';
 import { difference } from './differences.js';
 import { type Linkage, probe } from './programs.js';
-import { expectNothingLeft, type RecordedVersion, run } from './run.js';
+import { expectNothingLeft, type RecordedVersion, run, testKernel } from './run.js';
 
 const update = process.env.UPDATE_DIFFERENCES === '1';
 
@@ -67,13 +68,16 @@ function list(version: RecordedVersion, name: string, lines: string[]): void {
   else writeFileSync(path, text, 'latin1');
 }
 
-/** A probe prints what it printed on a real kernel, but for what is listed. */
+/** A probe prints what it printed on a real kernel, but for what is listed; `devices` are those that it was recorded with. */
 export async function expectListed(
   version: RecordedVersion,
   linkage: Linkage,
   name: string,
+  devices: readonly DeviceDefinition[] = [],
 ): Promise<void> {
-  const { kernel, ...ended } = await run({ version }, probe(name, linkage), [], {
+  const kernel = testKernel({ version });
+  for (const device of devices) kernel.addDevice(device);
+  const { kernel: _, ...ended } = await run(kernel, probe(name, linkage), [], {
     exact: true,
     encoding: 'latin1',
   });

@@ -11,6 +11,7 @@ import {
   type File,
   getDmaBuf,
   type Kernel,
+  type KernelCore,
   makeShmem,
   miscRegister,
   type Shmem,
@@ -44,7 +45,7 @@ export class BufferObject {
   #references = 1;
   readonly #gone: () => void;
 
-  constructor(kernel: Kernel, pages: number, gone: () => void) {
+  constructor(kernel: KernelCore, pages: number, gone: () => void) {
     this.memory = makeShmem(kernel, 'gem', pages * PAGE);
     this.mapped = new TrackedMemory(kernel, this.memory, (mapped) =>
       mapped ? this.get() : this.put(),

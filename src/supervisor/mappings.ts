@@ -100,6 +100,8 @@ export function refusedMremap(call: Call): number | undefined {
   const [first] = oursWithin(call, from, from + 1);
   if (!first) return undefined;
   const { kernel } = call.task;
+  // There is no second one of a private mapping, whatever it is of.
+  if (oldSize === 0 && !first.shared) return undefined;
   if (first.vm_flags & (VM_DONTEXPAND | VM_PFNMAP)) {
     if (flags & MREMAP_DONTUNMAP) return -Errno.EINVAL;
     if (oldSize === 0 || newSize > oldSize) return -Errno.EFAULT;
