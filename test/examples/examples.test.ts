@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { main } from '../cli.js';
-import { exampleProgram, GCC, missing } from '../programs.js';
+import { exampleProgram, GCC, missing, program } from '../programs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const example = (name: string) => join(root, 'examples', name);
@@ -40,6 +40,21 @@ test('driver.mjs: the ioctl is back before the work is done, which succeeds once
     'the buffer is readable: "chalk.", status -28',
     '',
   ]);
+});
+
+test('frames.ts: nothing is freed while any of it is mapped, in whatever process', ({ skip }) => {
+  const why = missing(GCC);
+  if (why) skip(why);
+  const device = example('frames.ts');
+  expect(output(process.execPath, main, 'run', '--device', device, '--', program('frames'))).toBe(`\
+mapped: EBUSY
+in two parts: EBUSY
+one part, moved: EBUSY
+only in a child: EBUSY
+the child read 7
+the child has ended: free
+mmap: EINVAL
+`);
 });
 
 test('flow.mjs: memory is chosen late, and moved; what the camera wrote is what the display shows', () => {
