@@ -9,7 +9,7 @@
  * client polled N NODE     the same, with NODE among them
  * client epoll N [NODE]     epoll_wait of 20 eventfds, and of NODE
  * client read N [NODE]      read a byte of /dev/zero, with NODE open
- * client open N            open and close a file that is not ours
+ * client open N [FILE]     open and close a file, by default one that is not ours
  * client hand N BYTES      hand a frame of BYTES from this process to a child and back
  */
 #include <fcntl.h>
@@ -108,10 +108,10 @@ static void bench_device(int n)
 	}
 	printf("%.0f\n", (now() - start) / n);
 }
-static void bench_open(int n)
+static void bench_open(int n, const char *file)
 {
 	double start = now();
-	for (int i = 0; i < n; i++) close(open("/etc/passwd", O_RDONLY));
+	for (int i = 0; i < n; i++) if (close(open(file, O_RDONLY))) perror(file), exit(1);
 	printf("%.0f\n", (now() - start) / n);
 }
 static int open_node(const char *node)
@@ -227,7 +227,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "alloc")) bench_alloc(n, more);
 	else if (!strcmp(what, "udmabuf")) bench_udmabuf(n);
 	else if (!strcmp(what, "device")) bench_device(n);
-	else if (!strcmp(what, "open")) bench_open(n);
+	else if (!strcmp(what, "open")) bench_open(n, node ? node : "/etc/passwd");
 	else if (!strcmp(what, "hand")) bench_hand(n, more);
 	else return 2;
 	return 0;

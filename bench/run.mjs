@@ -128,7 +128,7 @@ const benches = {
     );
     const floor = ['untraced', figure(us, base)];
     report('DMA_BUF_IOCTL_SYNC with --trace FILE', figure(us, lines), ...floor, '2 ×');
-    report('the same with --trace-events', figure(us, events), ...floor, '3 ×');
+    report('the same with --trace-events', figure(us, events), ...floor, '4.5 ×');
   },
 
   async tracedevice() {
@@ -205,10 +205,12 @@ const benches = {
 
   async open() {
     const client = compile('client');
-    const [base, ours] = await inTurn(
+    const [base, ours, node, attribute] = await inTurn(
       5,
       () => number(client, ['open', '10000']),
       () => supervised(client, 'open', 10000),
+      () => supervised(client, 'open', 10000, '/dev/udmabuf'),
+      () => supervised(client, 'open', 10000, '/sys/class/misc/udmabuf/dev'),
     );
     report(
       'open + close of an ordinary file',
@@ -217,6 +219,9 @@ const benches = {
       figure(us, base),
       'no limit',
     );
+    const floor = ['an ordinary file', figure(us, ours)];
+    report('open + close of /dev/udmabuf', figure(us, node), ...floor, '4.5 ×');
+    report('open + close of an attribute in /sys', figure(us, attribute), ...floor, '4.5 ×');
   },
 
   async wake() {

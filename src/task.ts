@@ -1,7 +1,7 @@
 import type { KernelCore } from './core.js';
 import { Errno, ErrnoError } from './errno.js';
 import type { File } from './fs/file.js';
-import type { Credentials } from './host/credentials.js';
+import type { Credentials, Ids } from './host/credentials.js';
 import type { Process } from './host/threads.js';
 import type { UserMemory } from './mm/uaccess.js';
 
@@ -17,6 +17,8 @@ export interface Task {
   readonly process: Process;
   /** Who it is, as of now. */
   readonly credentials: Credentials;
+  /** The same without groups and capabilities, which cost more. */
+  readonly ids: Ids;
   /** capable(): whether it has a capability (`CAP_SYS_ADMIN`), as of now. */
   capable(capability: number): boolean;
   /** umask(2), as of now. */

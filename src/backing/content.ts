@@ -12,6 +12,7 @@ const SEEK_SET = 0;
 /** Bytes that the kernel has written, for a program to read as a file of its machine's: a memfd of their length. */
 export class Content extends OwnInode {
   readonly access: number = O_RDWR;
+  #isEmpty = true;
 
   /** EMFILE, ENFILE, ENOMEM. */
   constructor(name: string) {
@@ -20,8 +21,11 @@ export class Content extends OwnInode {
 
   /** Puts other bytes in the place of those that there are. */
   replace(bytes: Uint8Array): void {
-    orThrow(native.ftruncate(this.fd, 0));
-    orThrow(native.lseek(this.fd, 0, SEEK_SET));
+    if (!this.#isEmpty) {
+      orThrow(native.ftruncate(this.fd, 0));
+      orThrow(native.lseek(this.fd, 0, SEEK_SET));
+    }
+    this.#isEmpty = bytes.length === 0;
     if (bytes.length > 0) orThrow(native.write(this.fd, bytes));
   }
 }

@@ -55,7 +55,7 @@ function mayCreate({ parent }: NewName, task: Task, kind: Kind): void {
 }
 
 function addNew({ parent, name }: NewName, node: TreeNode, task: Task): Dentry {
-  const { fsuid, fsgid } = task.credentials;
+  const { fsuid, fsgid } = task.ids;
   node.uid = fsuid;
   node.gid = parent.mode & S_ISGID ? parent.gid : fsgid;
   touch(parent);
@@ -158,7 +158,7 @@ function refuse({ parent, name }: NewName, kind: Kind, task: Task) {
 export function mayDelete({ parent, node }: Dentry, task: Task): Directory {
   if (!parent) throw errno('EBUSY');
   if (!mayAccess(parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
-  const { fsuid } = task.credentials;
+  const { fsuid } = task.ids;
   const isOthers = fsuid !== node.uid && fsuid !== parent.uid;
   if (parent.mode & S_ISVTX && isOthers && !task.capable(CAP_FOWNER)) throw errno('EPERM');
   return parent;

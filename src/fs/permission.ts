@@ -33,10 +33,10 @@ export function mayAccess(
   ) {
     return true;
   }
-  const cred = task.credentials;
-  const [uid, gid] = as === 'real' ? [cred.uid, cred.gid] : [cred.fsuid, cred.fsgid];
-  const inGroup = gid === node.gid || cred.groups.includes(node.gid);
-  const shift = uid === node.uid ? 6 : inGroup ? 3 : 0;
+  const { ids } = task;
+  const [uid, gid] = as === 'real' ? [ids.uid, ids.gid] : [ids.fsuid, ids.fsgid];
+  const inGroup = () => gid === node.gid || task.credentials.groups.includes(node.gid);
+  const shift = uid === node.uid ? 6 : inGroup() ? 3 : 0;
   if (allows(node.mode >> shift, wanted)) return true;
   // Who has started it counts alone: the rights of others that it acts as do not.
   if (as === 'real' && uid !== 0) return false;
@@ -56,5 +56,5 @@ function allows(mode: number, wanted: number): boolean {
 
 /** Whether it is the node's owner, or has the rights of one. */
 export function isOwner(node: TreeNode, task: Task): boolean {
-  return task.credentials.fsuid === node.uid || task.capable(CAP_FOWNER);
+  return task.ids.fsuid === node.uid || task.capable(CAP_FOWNER);
 }

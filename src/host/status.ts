@@ -44,6 +44,36 @@ export function statusOf(tid: number): Status {
   return new Status(readText(`/proc/${tid}/status`));
 }
 
+/** More than there is, but for a thread with hundreds of groups. */
+const text = Buffer.alloc(8192);
+
+/** The same of a thread over and over, at half the cost: through a descriptor that is kept. */
+export class StatusFile {
+  readonly #tid: number;
+  #fd = -1;
+
+  constructor(tid: number) {
+    this.#tid = tid;
+  }
+
+  read(): Status {
+    let length = this.#fd < 0 ? -1 : native.pread(this.#fd, text, 0);
+    if (length <= 0) {
+      // It is that of an earlier thread with this id.
+      this.close();
+      this.#fd = native.open(`/proc/${this.#tid}/status`, O_CLOEXEC, 0);
+      length = native.pread(this.#fd, text, 0);
+    }
+    if (length === text.length) return statusOf(this.#tid);
+    return new Status(text.toString('latin1', 0, Math.max(length, 0)));
+  }
+
+  close(): void {
+    if (this.#fd >= 0) native.close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
 /** Whether what a process's pages show may be somebody else's doing: a debugger's, or a core dump's. */
 export function isLookedInto(pid: number): boolean {
   const status = statusOf(pid);
@@ -81,8 +111,6 @@ export function signalQueueOf(tid: number, status: Status): string {
   return `${status.number('Uid')} ${native.readlink(`/proc/${tid}/ns/user`)}`;
 }
 
-/** More than there is of it. */
-const text = Buffer.alloc(8192);
 const NONE = '0000000000000000\nShdPnd:\t0000000000000000';
 
 /** Which signals are pending for a thread: asked over and over, at the cost of one system call. */

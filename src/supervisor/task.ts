@@ -5,7 +5,14 @@ import type { KernelCore } from '../core.js';
 import { Errno, errnoName, orThrow } from '../errno.js';
 import { type File, isServed } from '../fs/file.js';
 import { readinessOf } from '../fs/readiness.js';
-import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
+import {
+  type Credentials,
+  credentialsOf,
+  type Ids,
+  isCapable,
+  pidfdInfo,
+  umaskOf,
+} from '../host/credentials.js';
 import {
   cwdOf,
   linkOfDescriptor,
@@ -13,7 +20,7 @@ import {
   pathOfCwd,
   pathOfDescriptor,
 } from '../host/descriptors.js';
-import { statusOf } from '../host/status.js';
+import { StatusFile } from '../host/status.js';
 import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -39,6 +46,7 @@ export class RemoteTask implements Task {
   /** The call that it will make again, as it was left for a signal that no handler is for. */
   restarting: { nr: number; deadline: number | undefined } | undefined;
   readonly #hot: HotDescriptor;
+  readonly #status: StatusFile;
   readonly #said = new Set<string>();
   /**
    * Numbers below HIGH_FDS that were not of ours when a call that waits named them first: those which a process has
@@ -53,6 +61,7 @@ export class RemoteTask implements Task {
     this.tid = tid;
     this.#hot = hot;
     this.mm = new ProcessMemory(tid);
+    this.#status = new StatusFile(tid);
   }
 
   get #readiness() {
@@ -61,7 +70,12 @@ export class RemoteTask implements Task {
 
   get pid(): number {
     // Not kept: thread ids are used again.
-    return statusOf(this.tid).number('Tgid') || this.tid;
+    if (this.#readInfo()) return pidfdInfo.pid;
+    return this.#pidOfStatus;
+  }
+
+  get #pidOfStatus(): number {
+    return this.#status.read().number('Tgid') || this.tid;
   }
 
   get process(): Process {
@@ -69,15 +83,24 @@ export class RemoteTask implements Task {
   }
 
   get credentials(): Credentials {
-    return credentialsOf(this.tid);
+    return credentialsOf(this.#status.read());
+  }
+
+  get ids(): Ids {
+    return this.#readInfo() ? pidfdInfo.ids : this.credentials;
+  }
+
+  /** Whether {@link pidfdInfo} has what there is to know of this thread, not of another of its process. */
+  #readInfo(): boolean {
+    return this.#withPidfd(pidfdInfo.read) === 0 && pidfdInfo.tid === this.tid;
   }
 
   get umask(): number {
-    return umaskOf(this.tid);
+    return umaskOf(this.#status.read());
   }
 
   capable(capability: number): boolean {
-    return isCapable(this.tid, capability);
+    return isCapable(this.tid, this.#status.read(), capability);
   }
 
   get comm(): string {
@@ -196,7 +219,7 @@ export class RemoteTask implements Task {
     this.#pidfd = native.pidfdOpen(this.tid, PIDFD_THREAD);
     // Before Linux 6.9 only a process's first thread has one. Most callers are that.
     if (this.#pidfd < 0) this.#pidfd = native.pidfdOpen(this.tid, 0);
-    if (this.#pidfd < 0) this.#pidfd = native.pidfdOpen(this.pid, 0);
+    if (this.#pidfd < 0) this.#pidfd = native.pidfdOpen(this.#pidOfStatus, 0);
     return this.#pidfd < 0 ? this.#pidfd : use(this.#pidfd);
   }
 
@@ -276,6 +299,7 @@ export class RemoteTask implements Task {
   close(): void {
     if (this.#fds >= 0) native.close(this.#fds);
     if (this.#pidfd >= 0) native.close(this.#pidfd);
+    this.#status.close();
     this.#fds = -1;
     this.#pidfd = -1;
     this.#others.fill(0);

@@ -4,7 +4,14 @@ import type { KernelCore } from '../core.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
 import { readinessOf } from '../fs/readiness.js';
-import { type Credentials, credentialsOf, isCapable, umaskOf } from '../host/credentials.js';
+import {
+  type Credentials,
+  credentialsOf,
+  type Ids,
+  isCapable,
+  umaskOf,
+} from '../host/credentials.js';
+import { statusOf } from '../host/status.js';
 import { type Process, processOf, readComm } from '../host/threads.js';
 import { ProcessMemory, type UserMemory } from '../mm/uaccess.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
@@ -26,15 +33,19 @@ export class LocalTask implements Task {
   }
 
   get credentials(): Credentials {
-    return credentialsOf(this.pid);
+    return credentialsOf(statusOf(this.pid));
+  }
+
+  get ids(): Ids {
+    return this.credentials;
   }
 
   get umask(): number {
-    return umaskOf(this.pid);
+    return umaskOf(statusOf(this.pid));
   }
 
   capable(capability: number): boolean {
-    return isCapable(this.pid, capability);
+    return isCapable(this.pid, statusOf(this.pid), capability);
   }
 
   fget(fd: number): File | undefined {

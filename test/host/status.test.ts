@@ -128,6 +128,77 @@ describe('the caller', () => {
     expect(after.admin).toBe(false);
   });
 
+  test('may open a node by what it is then: each of its threads, and by the id for files', async ({
+    skip,
+  }) => {
+    if (process.getuid?.() !== 0) skip('only root can change its user id');
+    const { kernel } = noting();
+    const SYS = { x64: [117, 122], arm64: [147, 151] }[process.arch as 'x64' | 'arm64'];
+    const { status, stdout, stderr } = await python(
+      kernel,
+      'import threading',
+      'libc = ctypes.CDLL(None)',
+      // glibc's own would change all threads.
+      `setresuid = lambda *ids: libc.syscall(${SYS[0]}, *ids)`,
+      `setfsuid = lambda id: libc.syscall(${SYS[1]}, id)`,
+      'def ask(what):',
+      '  try: open("/dev/who").close(); print(what, "opens")',
+      '  except PermissionError: print(what, "EACCES")',
+      'def drops():',
+      '  setresuid(65534, 65534, 0); ask("thread that is nobody")',
+      '  go.set(); done.wait()',
+      '  ask("the same"); setresuid(0, 0, 0); ask("thread that is root again")',
+      'go, done = threading.Event(), threading.Event()',
+      'ask("root")',
+      't = threading.Thread(target=drops); t.start(); go.wait()',
+      'ask("root beside it")',
+      'done.set(); t.join()',
+      'setfsuid(65534); ask("fsuid of nobody"); setfsuid(0); ask("fsuid of root")',
+      'os.setresuid(0, 65534, 0); ask("euid of nobody"); os.seteuid(0); ask("root again")',
+    );
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n')).toEqual([
+      'root opens',
+      'thread that is nobody EACCES',
+      'root beside it opens',
+      'the same EACCES',
+      'thread that is root again opens',
+      'fsuid of nobody EACCES',
+      'fsuid of root opens',
+      'euid of nobody EACCES',
+      'root again opens',
+      '',
+    ]);
+  });
+
+  test('may open what its groups may, and what its capabilities give it', async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip('only root can change its groups');
+    const { kernel } = noting();
+    const { status, stdout, stderr } = await python(
+      kernel,
+      'os.chmod("/dev/who", 0o060); os.chown("/dev/who", 1, 4711)',
+      'def ask(what):',
+      '  try: os.close(os.open("/dev/who", os.O_RDWR)); print(what, "opens")',
+      '  except PermissionError: print(what, "EACCES")',
+      'ask("root")',
+      'os.setgroups([7]); os.setegid(4711); os.seteuid(2); ask("group")',
+      'os.seteuid(0); os.setegid(0); os.seteuid(2); ask("no group")',
+      'os.seteuid(0); os.setgroups([7, 4711]); os.seteuid(2); ask("supplementary group")',
+      'os.seteuid(0); os.setgroups([*range(5000, 6500), 4711]); os.seteuid(2); ask("one of many")',
+      'os.seteuid(0); os.setgroups([4711]); os.seteuid(1); ask("owner, who counts first")',
+    );
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n')).toEqual([
+      'root opens',
+      'group opens',
+      'no group EACCES',
+      'supplementary group opens',
+      'one of many opens',
+      'owner, who counts first EACCES',
+      '',
+    ]);
+  });
+
   test('its process is the same for its threads and over exec, and another for its child', async () => {
     const { kernel, callers } = noting();
     const { status } = await python(
