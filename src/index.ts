@@ -1,3 +1,11 @@
+// Those that device drivers ask for.
+export {
+  CAP_DAC_OVERRIDE,
+  CAP_FOWNER,
+  CAP_MKNOD,
+  CAP_SYS_ADMIN,
+  CAP_SYS_NICE,
+} from './abi/constants.js';
 export type { MappableMemory, Shmem } from './backing/shmem.js';
 export { VM_DONTEXPAND, VM_IO, VM_MIXEDMAP, VM_PFNMAP } from './backing/shmem.js';
 export { TrackedMemory } from './backing/tracked.js';
@@ -139,7 +147,6 @@ export {
   ioctlOperations,
 } from './fs/ioctl_table.js';
 export { Wait, type WaitOptions, WaitQueue, type Wakeable } from './fs/wait_queue.js';
-export * from './host/capability.js';
 export type { Credentials } from './host/credentials.js';
 export type { Process } from './host/threads.js';
 export { Kernel, type SpawnProgramOptions } from './kernel.js';

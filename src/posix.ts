@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 import { isIoctlArg, O_CLOEXEC, POLLIN, POLLOUT } from '../ioctl/index.js';
 import { F_DUPFD_CLOEXEC, POLLFD_SIZE } from './abi/constants.js';
+import { Errno } from './errno.js';
 import { linkOfDescriptor } from './host/descriptors.js';
 import { check, native, STAT_FIELDS, Stat, SystemError } from './native.js';
 import {
@@ -18,8 +19,6 @@ import {
 } from './syscall/calls.js';
 
 export * from './syscall/calls.js';
-
-const ENOTSUP = 95;
 
 /**
  * The address of the first byte of an array, for the fields of structs that are pointers. It is good for
@@ -90,8 +89,8 @@ export function mmap(
 
 /** @internal What the addon's mmap answered, or an Error that says why there is no mapping. */
 export function checkMapping(mapping: ArrayBuffer | number): ArrayBuffer {
-  if (mapping === -ENOTSUP) {
-    throw Object.assign(new SystemError(ENOTSUP, 'mmap'), {
+  if (mapping === -Errno.ENOTSUP) {
+    throw Object.assign(new SystemError(Errno.ENOTSUP, 'mmap'), {
       message:
         'ENOTSUP: this runtime (Electron, for instance) refuses ArrayBuffers over memory that is ' +
         'not its own, so a buffer cannot be shared with it; use Node',
@@ -115,13 +114,11 @@ export function poll(fds: PollFd[], timeout: number): number {
     // Node handles signals in its event loop: here they only interrupt, and the call goes on.
     ready = native.poll(array, left);
     if (timeout >= 0) left = Math.max(0, Math.ceil(end - performance.now()));
-  } while (ready === -EINTR);
+  } while (ready === -Errno.EINTR);
   check('poll', ready);
   unpackRevents(array, fds);
   return ready;
 }
-
-const EINTR = 4;
 
 function packPollFds(fds: PollFd[]): Uint8Array {
   const view = new DataView(new ArrayBuffer(fds.length * POLLFD_SIZE));

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { Errno } from '../src/errno.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
@@ -160,6 +161,30 @@ describe('text', () => {
 
   test('the sources have no request number in hexadecimal: they are computed', () => {
     const number = /0x[48c]0[0-9a-f]{2}(48|62|75|3e|57)[0-9a-f]{2}\b/i;
+    expect(sources.filter((name) => number.test(read(name)))).toEqual([]);
+  });
+
+  test('a number of Linux’s has its name in one file', () => {
+    const families =
+      '(AF|AT|CAP|CLONE|EPOLL|F|FD|IN|KCMP|MADV|MAP|MFD|MREMAP|MS|MSG|O|PROT|RENAME|RESOLVE|SEEK|SO|SOCK|SOL)_';
+    const linux = new RegExp(
+      `^(?:export )?const ((?:${families}|E?POLL|PATH_MAX|MAX_ERRNO)\\w*) = -?[0-9]`,
+      'gm',
+    );
+    const declared = new Map<string, string>();
+    const again = sources.flatMap((name) =>
+      [...read(name).matchAll(linux)].flatMap(([, constant = '']) => {
+        const first = declared.get(constant);
+        declared.set(constant, first ?? name);
+        return first === undefined ? [] : [`${constant}: ${first}, ${name}`];
+      }),
+    );
+    expect([...declared.keys()]).toContain('AT_FDCWD');
+    expect(again).toEqual([]);
+  });
+
+  test('errnos go by the names of src/errno.ts', () => {
+    const number = new RegExp(`const (${Object.keys(Errno).join('|')}) = -?[0-9]`);
     expect(sources.filter((name) => number.test(read(name)))).toEqual([]);
   });
 

@@ -16,6 +16,12 @@ import {
   EPOLL_CTL_MOD,
   F_ADD_SEALS,
   F_GET_SEALS,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
 } from './constants.js';
 
 export interface Argument {
@@ -86,7 +92,7 @@ export const epoll_op = oneOf({
   [EPOLL_CTL_MOD]: 'EPOLL_CTL_MOD',
 });
 export const socket_type = flagsOf([
-  ...choice(0xf, { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_SEQPACKET: 5 }),
-  ...flags({ SOCK_CLOEXEC: 0o2000000, SOCK_NONBLOCK: 0o4000 }),
+  ...choice(0xf, { SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET }),
+  ...flags({ SOCK_CLOEXEC, SOCK_NONBLOCK }),
 ]);
 export const fcntl_command = oneOf({ [F_ADD_SEALS]: 'F_ADD_SEALS', [F_GET_SEALS]: 'F_GET_SEALS' });

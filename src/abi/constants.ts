@@ -37,6 +37,14 @@ export const F_SEAL_SHRINK = 0x02;
 export const F_SEAL_GROW = 0x04;
 export const F_SEAL_WRITE = 0x08;
 export const F_SEAL_FUTURE_WRITE = 0x10;
+/** <linux/memfd.h> */
+export const MFD_CLOEXEC = 0x1;
+export const MFD_ALLOW_SEALING = 0x2;
+/** <linux/fs.h>, <linux/limits.h> */
+export const SEEK_SET = 0;
+export const SEEK_CUR = 1;
+export const SEEK_END = 2;
+export const PATH_MAX = 4096;
 
 /** <asm-generic/mman-common.h>, <linux/mman.h> */
 export const MREMAP_MAYMOVE = 1;
@@ -62,6 +70,7 @@ export const CLONE_THREAD = 0x10000;
 export const AF_UNIX = 1;
 export const AF_NETLINK = 16;
 export const NETLINK_KOBJECT_UEVENT = 15;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_SEQPACKET = 5;
@@ -74,3 +83,19 @@ export const SO_PASSCRED = 16;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SOL_NETLINK = 270;
+export const MSG_OOB = 0x1;
+export const MSG_PEEK = 0x2;
+export const MSG_DONTWAIT = 0x40;
+
+/** <linux/capability.h> */
+export const CAP_CHOWN = 0;
+export const CAP_DAC_OVERRIDE = 1;
+export const CAP_DAC_READ_SEARCH = 2;
+export const CAP_FOWNER = 3;
+export const CAP_FSETID = 4;
+export const CAP_SYS_ADMIN = 21;
+export const CAP_SYS_NICE = 23;
+export const CAP_MKNOD = 27;
+
+/** <linux/kcmp.h> */
+export const KCMP_FILE = 0;

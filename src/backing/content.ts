@@ -1,13 +1,14 @@
 import { O_ACCMODE, O_NOCTTY, O_RDONLY, O_RDWR, O_WRONLY } from '../../ioctl/index.js';
-import { F_ADD_SEALS } from '../abi/constants.js';
+import {
+  F_ADD_SEALS,
+  F_SEAL_WRITE,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  SEEK_SET,
+} from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 import { OwnInode } from './own_inode.js';
-
-const MFD_CLOEXEC = 0x1;
-const MFD_ALLOW_SEALING = 0x2;
-const F_SEAL_WRITE = 0x8;
-const SEEK_SET = 0;
 
 /** Bytes that the kernel has written, for a program to read as a file of its machine's: a memfd of their length. */
 export class Content extends OwnInode {

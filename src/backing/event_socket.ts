@@ -1,19 +1,21 @@
 import { O_ACCMODE, O_NONBLOCK, O_RDWR, POLLIN, POLLRDNORM } from '../../ioctl/index.js';
-import { F_SETFL } from '../abi/constants.js';
+import {
+  F_SETFL,
+  MSG_DONTWAIT,
+  MSG_PEEK,
+  SO_SNDBUF,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import { native } from '../native.js';
 import type { Task } from '../task.js';
 import { OwnInode } from './own_inode.js';
 import type { ReleaseWatch } from './release.js';
 
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
 // <asm-generic/socket.h>
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
 const SO_SNDTIMEO = 21;
-const MSG_PEEK = 0x2;
-const MSG_DONTWAIT = 0x40;
 /** <asm-generic/ioctls.h>, SIOCOUTQ: what the memory of all that is sent and not yet read is. */
 const TIOCOUTQ = 0x5411;
 /** The smallest send buffer that there is, whatever is asked for. */

@@ -1,12 +1,16 @@
 import { MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE } from '../../ioctl/index.js';
-import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from '../abi/constants.js';
+import {
+  F_ADD_SEALS,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+} from '../abi/constants.js';
 import { orThrow } from '../errno.js';
 import type { Inode } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { OwnInode } from './own_inode.js';
-
-const MFD_CLOEXEC = 0x1;
-const MFD_ALLOW_SEALING = 0x2;
 
 /** <linux/mm.h>: there are only page frames to the mapping, none to count, to page out or to copy. */
 export const VM_PFNMAP = 0x400;

@@ -4,10 +4,12 @@
  * to a group. So libudev, its filter and the credentials work by themselves. Linux: net/netlink/af_netlink.c.
  */
 import { randomBytes } from 'node:crypto';
+import { O_NONBLOCK, O_RDWR } from '../../ioctl/index.js';
 import {
   AF_NETLINK,
   AF_UNIX,
   F_SETFL,
+  MSG_DONTWAIT,
   NETLINK_KOBJECT_UEVENT,
   SO_PASSCRED,
   SO_SNDBUF,
@@ -21,9 +23,6 @@ import { Errno, errno, orThrow } from '../errno.js';
 import { type FdWatch, native, STAT_FIELDS, Stat } from '../native.js';
 import { PerKernel } from '../per_kernel.js';
 import { KERN_WARNING } from '../printk.js';
-
-const MSG_DONTWAIT = 0x40;
-const O_RDWR_NONBLOCK = 0o4002;
 
 /** Who reads the kernel's events, and those of udevd: bits of `nl_groups`. */
 export const GROUP_KERNEL = 1;
@@ -165,7 +164,7 @@ export class UeventSockets {
   /** socket(2): a new descriptor, for the program. EMFILE, ENFILE, ENOMEM. */
   create(type: number, nonblocking: boolean): number {
     const [theirs, ours] = orThrow<[number, number]>(native.socketpair(SOCK_SEQPACKET));
-    if (nonblocking) native.fcntl(theirs, F_SETFL, O_RDWR_NONBLOCK);
+    if (nonblocking) native.fcntl(theirs, F_SETFL, O_RDWR | O_NONBLOCK);
     native.fstat(theirs, stat);
     const socket = new UeventSocket(this.#kernel, type, stat[Stat.ino] as number, ours);
     this.#byInode.set(socket.ino, socket);

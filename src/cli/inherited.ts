@@ -1,14 +1,11 @@
 /** Descriptors that this process was started with: Node keeps those above 2 from the programs that it starts. */
-import { F_GETFD, F_GETFL, F_SETFD } from '../abi/constants.js';
+import { O_ACCMODE, O_NONBLOCK } from '../../ioctl/index.js';
+import { F_GETFD, F_GETFL, F_SETFD, KCMP_FILE } from '../abi/constants.js';
 import { openFiles } from '../host/self.js';
 import { native } from '../native.js';
 
-// <fcntl.h>
+/** <fcntl.h> */
 const FD_CLOEXEC = 1;
-const O_ACCMODE = 0o3;
-const O_NONBLOCK = 0o4000;
-/** <linux/kcmp.h> */
-const KCMP_FILE = 0;
 
 /** What Node has for itself, a letter each: blocking pipes and others, of which it has both ends, and these. */
 const NODES_KINDS: Readonly<Record<string, string>> = {

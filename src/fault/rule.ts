@@ -39,8 +39,8 @@ export interface ParsedRule {
   readonly when: (n: number) => boolean;
 }
 
-/** Beyond these are those that only the kernel itself uses. */
-const MAX_ERRNO = 511;
+/** The greatest errno that a program may see: beyond are those that only the kernel itself uses. */
+const LAST_ERRNO = 511;
 
 type Option = readonly [key: string, value: string];
 
@@ -115,7 +115,7 @@ function errorNumber(text: string): number | undefined {
   const number = /^\d+$/.test(text)
     ? Number(text)
     : (Errno as Record<string, number>)[text.toUpperCase()];
-  return number !== undefined && number > 0 && number <= MAX_ERRNO ? number : undefined;
+  return number !== undefined && number > 0 && number <= LAST_ERRNO ? number : undefined;
 }
 
 /** As strtoull(3) reads it with base 0. */

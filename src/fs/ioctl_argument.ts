@@ -1,4 +1,5 @@
 /** Arguments of ioctls: taken from a caller's memory, and given back to it, as a row of a table says. */
+
 import {
   _IOC_DIR,
   _IOC_READ,
@@ -12,10 +13,9 @@ import {
   type IoctlDef,
   type StructType,
 } from '../../ioctl/index.js';
+import { PATH_MAX } from '../abi/constants.js';
 import { type ErrnoName, errno } from '../errno.js';
 import { allocate, memdupUser, strndupUser, type UserMemory } from '../mm/uaccess.js';
-
-const PATH_MAX = 4096;
 
 /** An array that a struct has the address of. */
 export interface UserArray<E extends CType = CType> {

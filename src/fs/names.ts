@@ -1,4 +1,5 @@
 /** New names in our tree, for programs, and names that go: as on devtmpfs for who may, and as on sysfs for nobody. */
+import { CAP_FOWNER, CAP_MKNOD } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
 import { native } from '../native.js';
@@ -8,7 +9,7 @@ import type { CharDeviceOperations } from './char_dev.js';
 import { isOursAlone } from './directories.js';
 import { isKernelsAlone, mountPoint } from './file_system.js';
 import type { NewName } from './namei.js';
-import { CAP_FOWNER, CAP_MKNOD, isOwner, MAY_EXEC, MAY_WRITE, mayAccess } from './permission.js';
+import { isOwner, MAY_EXEC, MAY_WRITE, mayAccess } from './permission.js';
 import {
   currentTime,
   type Dentry,

@@ -1,15 +1,7 @@
 /** Who may do what with a node of ours, by its mode and owner: generic_permission(). */
+import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER } from '../abi/constants.js';
 import type { Task } from '../task.js';
 import { Directory, type TreeNode } from './tree.js';
-
-// <linux/capability.h>
-export const CAP_CHOWN = 0;
-export const CAP_DAC_OVERRIDE = 1;
-const CAP_DAC_READ_SEARCH = 2;
-export const CAP_FOWNER = 3;
-export const CAP_FSETID = 4;
-export const CAP_SYS_ADMIN = 21;
-export const CAP_MKNOD = 27;
 
 export const MAY_EXEC = 1;
 export const MAY_WRITE = 2;

@@ -1,7 +1,8 @@
 /** Modes, owners and times of nodes of ours, for programs to set: notify_change(). */
+import { CAP_CHOWN, CAP_FSETID } from '../abi/constants.js';
 import { errno } from '../errno.js';
 import type { Task } from '../task.js';
-import { CAP_CHOWN, CAP_FSETID, isOwner, MAY_WRITE, mayAccess } from './permission.js';
+import { isOwner, MAY_WRITE, mayAccess } from './permission.js';
 import {
   currentTime,
   Directory,

@@ -1,8 +1,9 @@
 /** Extended attributes of nodes of ours: sysfs keeps those of root and of security modules, devtmpfs has none. */
+import { CAP_SYS_ADMIN } from '../abi/constants.js';
 import { errno } from '../errno.js';
 import type { Task } from '../task.js';
 import { fileSystemAt } from './file_system.js';
-import { CAP_SYS_ADMIN, MAY_READ, MAY_WRITE, mayAccess } from './permission.js';
+import { MAY_READ, MAY_WRITE, mayAccess } from './permission.js';
 import { type Dentry, Directory, S_IFMT, S_IFREG, type TreeNode } from './tree.js';
 
 // <linux/xattr.h>

@@ -18,13 +18,11 @@ import {
   u16,
 } from '../../ioctl/index.js';
 import { type Argument, int } from '../abi/arguments.js';
-import { AT_FDCWD } from '../abi/constants.js';
+import { AT_FDCWD, PATH_MAX } from '../abi/constants.js';
 import { systemCall } from '../abi/system_calls.js';
 import { Errno, errnoName } from '../errno.js';
 import { strndupUser } from '../mm/uaccess.js';
 import type { Task } from '../task.js';
-
-const PATH_MAX = 4096;
 
 /** What a system call is given: by a program, or by this process through `kernel.sys`. */
 export interface CallArguments {

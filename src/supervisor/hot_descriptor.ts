@@ -1,7 +1,7 @@
+import { KCMP_FILE } from '../abi/constants.js';
 import type { File } from '../fs/file.js';
 import { native } from '../native.js';
 
-const KCMP_FILE = 0;
 /** Look-ups of the same descriptor in a row that make it worth while. */
 const WORTH = 16;
 

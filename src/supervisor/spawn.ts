@@ -1,13 +1,12 @@
 /** Starting programs under the supervisor. */
+
 import { type ChildProcess, type SpawnOptions, spawn as spawnProcess } from 'node:child_process';
+import { MFD_CLOEXEC, SOCK_SEQPACKET } from '../abi/constants.js';
 import type { Needs } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
 import { check, launcher, native, SystemError } from '../native.js';
 import { buildFilter } from './filter.js';
 import type { Supervisor } from './supervisor.js';
-
-const SOCK_SEQPACKET = 5;
-const MFD_CLOEXEC = 1;
 
 /** What the launcher reports: struct { u32 step; s32 errno }. */
 const REPORT_SIZE = 8;

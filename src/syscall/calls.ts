@@ -23,15 +23,14 @@ export {
   PROT_WRITE,
 } from '../../ioctl/index.js';
 
-// <unistd.h>
-export const SEEK_SET = 0;
-export const SEEK_CUR = 1;
-export const SEEK_END = 2;
-
-// <sys/socket.h>
-export const SOCK_STREAM = 1;
-export const SOCK_DGRAM = 2;
-export const SOCK_SEQPACKET = 5;
+export {
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+} from '../abi/constants.js';
 
 /**
  * The argument of an ioctl: a struct (or anything that has its bytes in `bytes`), a Buffer or other

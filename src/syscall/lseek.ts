@@ -1,3 +1,4 @@
+import { SEEK_CUR, SEEK_END, SEEK_SET } from '../abi/constants.js';
 import { errno, orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
 import { isKernelsAlone } from '../fs/file_system.js';
@@ -5,9 +6,6 @@ import { Directory, FileNode, GeneratedFile } from '../fs/tree.js';
 import { native } from '../native.js';
 import type { Task } from '../task.js';
 
-const SEEK_SET = 0;
-const SEEK_CUR = 1;
-const SEEK_END = 2;
 /** SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE. */
 const SEEK_MAX = 4;
 

@@ -5,6 +5,7 @@
 
 import { constants } from 'node:fs';
 import { O_ACCMODE, O_CLOEXEC, POLLIN, POLLOUT, PROT_READ } from '../../../ioctl/index.js';
+import { SEEK_END, SEEK_SET } from '../../abi/constants.js';
 import { ExportedMemory } from '../../backing/exported.js';
 import type { Pin } from '../../backing/pin.js';
 import type { MappableMemory, Shmem } from '../../backing/shmem.js';
@@ -321,9 +322,6 @@ function bufferOf(file: File): DmaBuf {
 /** <linux/magic.h> */
 const DMA_BUF_MAGIC = 0x444d4142;
 const ANON_INODE_FS_MAGIC = 0x09041934;
-
-const SEEK_SET = 0;
-const SEEK_END = 2;
 
 const dmaBufFops: FileOperations = {
   ...dmaBufIoctls,

@@ -1,6 +1,6 @@
 /** Directories: listings of those that this kernel adds to, and working directories in its own. */
 import { O_DIRECTORY, O_RDONLY } from '../../../ioctl/index.js';
-import { AT_FDCWD } from '../../abi/constants.js';
+import { AT_FDCWD, SEEK_CUR, SEEK_SET } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import { isOursAlone } from '../../fs/directories.js';
 import { isKernelsAlone } from '../../fs/file_system.js';
@@ -12,8 +12,6 @@ import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { injectOrRefuse, redirect } from '../inject.js';
 
-const SEEK_SET = 0;
-const SEEK_CUR = 1;
 const DT_DIR = 4;
 
 interface Entry {

@@ -1,6 +1,6 @@
 /** From the path in a program's call to what it names. */
 
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from '../../abi/constants.js';
 import type { KernelCore } from '../../core.js';
 import { ErrnoError } from '../../errno.js';
 import { isOursAlone } from '../../fs/directories.js';
@@ -26,7 +26,6 @@ import type { Call } from '../call.js';
 import type { RemoteTask } from '../task.js';
 import { ShadowedNodes } from './shadowed.js';
 
-const PATH_MAX = 4096;
 const stat = new Float64Array(STAT_FIELDS);
 
 /** Where descriptors of ours are found by name, and what leads out of where a path seems to go. */

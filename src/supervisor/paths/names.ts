@@ -1,5 +1,11 @@
 /** Calls that make names, and take them away: mkdir(2), mknod(2), symlink(2), link(2), rename(2), unlink(2) and their kin. */
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW } from '../../abi/constants.js';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  CAP_DAC_READ_SEARCH,
+} from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
 import { major, minor } from '../../fs/dev_t.js';
 import { isKernelsAlone, mountPoint } from '../../fs/file_system.js';
@@ -22,7 +28,6 @@ import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect, redirectAll } from '../inject.js';
 
-const CAP_DAC_READ_SEARCH = 2;
 const RENAME_FLAGS = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
 /** A path that ends so names a directory by what it is in, or itself. */
 const DOTS = /(?:^|\/)(\.\.?)\/*$/;

@@ -19,7 +19,7 @@ import {
   u64,
   type View,
 } from '../../../ioctl/index.js';
-import { AT_FDCWD } from '../../abi/constants.js';
+import { AT_FDCWD, MFD_CLOEXEC } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import type { FoundDescriptor, NotFound, Restrictions } from '../../fs/namei.js';
@@ -212,8 +212,6 @@ function restrictionsOf(resolve: bigint): Restrictions | undefined {
     inRoot: has(RESOLVE_IN_ROOT),
   };
 }
-
-const MFD_CLOEXEC = 0x1;
 
 /** A read-only descriptor of a text, close-on-exec. */
 function openText(text: string, flags: number): number {

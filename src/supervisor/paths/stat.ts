@@ -1,9 +1,15 @@
 /** stat(2), access(2), readlink(2) and their kin. */
-import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../abi/constants.js';
+import {
+  AT_EACCESS,
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  CAP_DAC_OVERRIDE,
+} from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
 import { magicAt } from '../../fs/file_system.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
-import { CAP_DAC_OVERRIDE, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
+import { MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
 import { statFile, statNode } from '../../fs/stat.js';
 import { type Dentry, Symlink } from '../../fs/tree.js';
 import { STAT_FIELDS } from '../../native.js';

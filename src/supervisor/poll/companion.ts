@@ -1,13 +1,11 @@
 import { POLLIN, POLLOUT, POLLPRI } from '../../../ioctl/index.js';
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from '../../abi/constants.js';
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, SOCK_NONBLOCK, SOCK_STREAM } from '../../abi/constants.js';
 import { orThrow } from '../../errno.js';
 import type { EpollCompanion, File } from '../../fs/file.js';
 import { WaitQueue, type Wakeable } from '../../fs/wait_queue.js';
 import { native } from '../../native.js';
 import { FileSignals } from './signals.js';
 
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
 /** More than a socket's send buffer is filled with before it is no longer writable. */
 const CHUNK = new Uint8Array(65536);
 const scratch = new Uint8Array(CHUNK.length);

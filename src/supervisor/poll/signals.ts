@@ -2,6 +2,7 @@
  * Descriptors of ours that tell epoll(7) of one event and nothing else: an entry that is made for that alone does not
  * ask for what else the machine would say of them, except for POLLERR and POLLHUP, which it tells unasked.
  */
+
 import {
   O_CLOEXEC,
   O_NONBLOCK,
@@ -11,15 +12,11 @@ import {
   POLLHUP,
   POLLPRI,
 } from '../../../ioctl/index.js';
+import { MSG_DONTWAIT, MSG_OOB, SOCK_NONBLOCK, SOCK_STREAM } from '../../abi/constants.js';
 import { orThrow } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import { pollMaskOf } from '../../fs/readiness.js';
 import { native } from '../../native.js';
-
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const MSG_OOB = 0x1;
-const MSG_DONTWAIT = 0x40;
 
 const byte = new Uint8Array(1);
 const room = new Uint8Array(16);
