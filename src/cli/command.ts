@@ -15,6 +15,8 @@ export interface Option {
   readonly multiple?: true;
   /** What there is for its value, for completion; files otherwise. */
   readonly choices?: readonly string[];
+  /** Its value is several of these, with commas between. */
+  readonly list?: true;
 }
 type Options = Readonly<Record<string, Option>>;
 

@@ -12,6 +12,7 @@ export const RUN_OPTIONS = {
   },
   devices: {
     value: 'LIST',
+    list: true,
     choices: [
       'dma_heap/system',
       'udmabuf',
@@ -33,6 +34,7 @@ export const RUN_OPTIONS = {
   },
   memory: {
     value: 'LIST',
+    list: true,
     choices: ['size=64M', 'cma=16M', 'fragmentation=0.5', 'seed=7'],
     help: 'what the heaps give, such as size=64M,cma=16M,fragmentation=0.5,seed=7',
   },
@@ -51,6 +53,7 @@ export const RUN_OPTIONS = {
   'strict-coherency': {
     value: 'SEED',
     optional: 'attached',
+    choices: [],
     help: "devices that are not coherent do not see the CPU's caches; report what goes wrong",
   },
   report: {

@@ -1,8 +1,11 @@
 /** The tables of options, as `--help` and the shell's completion show them. */
-import { spawnSync } from 'node:child_process';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { cli } from '../cli.js';
 import { needs } from '../programs.js';
+import { ALL, TAB, typed } from '../typed.js';
 
 describe('--help', () => {
   test('has a line for each option, with its value, and what else there is to know', () => {
@@ -23,48 +26,180 @@ describe('--help', () => {
   });
 });
 
-describe('in bash', () => {
-  beforeEach(needs(['bash', 'bash']));
+const cwd = mkdtempSync(join(tmpdir(), 'dmabuf-shim-completion-'));
+afterAll(() => rmSync(cwd, { recursive: true }));
+mkdirSync(join(cwd, 'some folder'));
+// Of the names of a command, and of the beginning of a device's.
+mkdirSync(join(cwd, 'run'));
+mkdirSync(join(cwd, 'dma_heap'));
+for (const name of ['my trace', 'some folder/in it']) writeFileSync(join(cwd, name), '');
 
-  /** What is offered for the last of the words. */
-  function offered(...words: string[]): string[] {
-    const list = ['dmabuf-shim', ...words].map((word) => `'${word}'`).join(' ');
-    const ask = `COMP_WORDS=(${list}); COMP_CWORD=${words.length}; _dmabuf_shim; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { status, stdout, stderr } = cli('completion', 'bash');
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const shell = spawnSync('bash', ['--norc', '-euc', `${stdout}\n${ask}`], { encoding: 'utf8' });
-    expect(shell.stderr).toBe('');
-    return shell.stdout.trim().split('\n');
-  }
+/** What becomes of each line behind "dmabuf-shim"; a space behind a word is one more, '', at the end. */
+function becomes(shell: 'bash' | 'zsh', ...lines: string[]): string[][] {
+  const { status, stdout, stderr } = cli('completion', shell);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return typed(
+    shell,
+    stdout,
+    lines.map((line) => `dmabuf-shim ${line}`),
+    cwd,
+  ).map((words) => words.slice(1));
+}
+
+describe('in bash', () => {
+  beforeEach(needs(['bash', 'bash'], ['python3', 'python3']));
+
+  const line = (text: string) => becomes('bash', text)[0];
 
   test('commands are completed, and their options', () => {
-    expect(offered('')).toEqual(
-      expect.arrayContaining(['run', 'ls', 'import-header', 'completion']),
+    expect(
+      becomes('bash', `li${TAB}`, `run --trac${ALL}`, `ls --k${TAB}`, `import-header --i${TAB}`),
+    ).toEqual([
+      ['lint-uapi', ''],
+      ['run', '--trace', '--trace-events', ''],
+      ['ls', '--kernel', ''],
+      ['import-header', '--include', ''],
+    ]);
+    expect(line(ALL)).toEqual(
+      expect.arrayContaining(['run', 'ls', 'import-header', 'completion', '']),
     );
-    expect(offered('li')).toEqual(['lint-uapi']);
-    expect(offered('run', '--trac')).toEqual(['--trace', '--trace-events']);
-    expect(offered('import-header', '--')).toContain('--include');
   });
 
-  test('so are the values of options: those that there are, or files', () => {
-    expect(offered('run', '--kernel', '6.1')).toEqual(expect.arrayContaining(['6.1', '6.12']));
-    expect(offered('run', '--devices', '+dma_i')).toEqual(['+dma_importer']);
-    expect(offered('run', '--report-json', '/etc/passw')).toContain('/etc/passwd');
+  test('so are the values of options: those that there are, behind a space or "="', () => {
+    expect(
+      becomes(
+        'bash',
+        `run --kernel 6.9${TAB}`,
+        `run --kernel=6.9${TAB}`,
+        `run --kernel=4.2${ALL}`,
+        `run --kernel 7${TAB}`,
+        `run --fence-timeout ${TAB}`,
+        `completion z${TAB}`,
+      ),
+    ).toEqual([
+      ['run', '--kernel', '6.9', ''],
+      ['run', '--kernel=6.9', ''],
+      ['run', '--kernel=4.2', '4.20', ''],
+      ['run', '--kernel', '7'],
+      ['run', '--fence-timeout', ''],
+      ['completion', 'zsh', ''],
+    ]);
   });
 
-  test('behind a program its own options are not', () => {
-    expect(offered('run', '--kernel', '6.1', 'cat', '--trac')).toEqual(['']);
-    expect(offered('run', 'cat', '/etc/passw')).toContain('/etc/passwd');
-    expect(offered('run', '--', 'ca')).toContain('cat');
+  test('lists are completed item by item, and go on', () => {
+    expect(
+      becomes(
+        'bash',
+        `run --memory si${TAB}`,
+        `run --memory=si${TAB}`,
+        `run --memory=size=6${TAB}`,
+        `run --memory=size=1G,cm${TAB}`,
+        `run --memory size=1G,cm${TAB}`,
+        `run --devices dma_heap/${TAB}`,
+        `run --devices=udmabuf,+dma_i${TAB}`,
+      ),
+    ).toEqual([
+      ['run', '--memory', 'size=64M'],
+      ['run', '--memory=size=64M'],
+      ['run', '--memory=size=64M'],
+      ['run', '--memory=size=1G,cma=16M'],
+      ['run', '--memory', 'size=1G,cma=16M'],
+      ['run', '--devices', 'dma_heap/system'],
+      ['run', '--devices=udmabuf,+dma_importer'],
+    ]);
+  });
+
+  test('names of files may have spaces, and those of folders go on', () => {
+    expect(
+      becomes(
+        'bash',
+        `run --trace my${TAB}`,
+        `run --trace=my${TAB}`,
+        `run --report-json "my${TAB}`,
+        `run --trace-events so${TAB}`,
+        `run --trace=some\\ folder/i${TAB}`,
+        `header -o my${TAB}`,
+        `lint-uapi my${TAB}`,
+        `doctor my${TAB}`,
+        `run --strict-coherency=${TAB}`,
+      ),
+    ).toEqual([
+      ['run', '--trace', 'my trace', ''],
+      ['run', '--trace=my trace', ''],
+      ['run', '--report-json', 'my trace', ''],
+      ['run', '--trace-events', 'some folder/'],
+      ['run', '--trace=some folder/in it', ''],
+      ['header', '-o', 'my trace', ''],
+      ['lint-uapi', 'my trace', ''],
+      ['doctor', 'my'],
+      ['run', '--strict-coherency='],
+    ]);
+  });
+
+  test('a program is completed, and behind it are files, and no options of ours', () => {
+    expect(
+      becomes(
+        'bash',
+        `run mkfif${TAB}`,
+        `run --exact --kernel 6.1 -- mkfif${TAB}`,
+        `run ./so${TAB}`,
+        `run --kernel 6.1 cat --trac${TAB}`,
+        `run cat my${TAB}`,
+        `run -- cat --kernel my${TAB}`,
+      ),
+    ).toEqual([
+      ['run', 'mkfifo', ''],
+      ['run', '--exact', '--kernel', '6.1', '--', 'mkfifo', ''],
+      ['run', './some folder/'],
+      ['run', '--kernel', '6.1', 'cat', '--trac'],
+      ['run', 'cat', 'my trace', ''],
+      ['run', '--', 'cat', '--kernel', 'my trace', ''],
+    ]);
   });
 });
 
-test('zsh loads the same; another shell is refused', () => {
-  expect(cli('completion', 'zsh').stdout).toMatch(
-    /^autoload -U \+X bashcompinit && bashcompinit\n/,
-  );
-  expect(cli('completion', 'fish')).toMatchObject({
-    status: 2,
-    stderr: 'dmabuf-shim completion: one of bash, zsh is wanted\n',
+describe('in zsh', () => {
+  beforeEach(needs(['zsh', 'zsh'], ['python3', 'python3']));
+
+  test('the same', () => {
+    expect(
+      becomes(
+        'zsh',
+        `li${TAB}`,
+        `ls --k${TAB}6.9${TAB}`,
+        `run --kernel 6.9${TAB}`,
+        `run --memory=size=1G,cm${TAB}`,
+        `run --devices dma_heap/${TAB}`,
+        `run --trace=my${TAB}`,
+        `run --report-json my${TAB}`,
+        `header -o some\\ folder/i${TAB}`,
+        `run -- mkfif${TAB}`,
+        `run --exact cat --trac${TAB}`,
+        `run cat my${TAB}`,
+        `completion z${TAB}`,
+      ),
+    ).toEqual([
+      ['lint-uapi', ''],
+      ['ls', '--kernel=6.9', ''],
+      ['run', '--kernel', '6.9', ''],
+      ['run', '--memory=size=1G,cma=16M,'],
+      ['run', '--devices', 'dma_heap/system,'],
+      ['run', '--trace=my trace', ''],
+      ['run', '--report-json', 'my trace', ''],
+      ['header', '-o', 'some folder/in it', ''],
+      ['run', '--', 'mkfifo', ''],
+      ['run', '--exact', 'cat', '--trac'],
+      ['run', 'cat', 'my trace', ''],
+      ['completion', 'zsh', ''],
+    ]);
   });
+});
+
+test('another shell is refused', () => {
+  for (const shell of ['fish', 'toString']) {
+    expect(cli('completion', shell)).toMatchObject({
+      status: 2,
+      stderr: 'dmabuf-shim completion: one of bash, zsh is wanted\n',
+    });
+  }
 });
