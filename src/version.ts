@@ -244,6 +244,12 @@ export const FEATURES = {
     source:
       '"udmabuf: use vmf_insert_pfn and VM_PFNMAP for handling mmap", in the same series for 6.11',
   },
+  /** stat(2) takes no path at all for an empty one, with AT_EMPTY_PATH. */
+  stat_without_path: {
+    since: '6.11',
+    source:
+      '"vfs: support statx(..., NULL, AT_EMPTY_PATH, ...)" of June 2024; the recordings of 6.1 are without it',
+  },
   /** mremap(2) moves what several mappings show. */
   mremap_several: {
     since: '6.17',

@@ -1,5 +1,6 @@
 /** A thread of a supervised program, as the caller of system calls. */
 import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from '../../ioctl/index.js';
+import { AT_FDCWD } from '../abi/constants.js';
 import { HIGH_FDS, high } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
 import { Errno, errnoName, orThrow } from '../errno.js';
@@ -196,6 +197,14 @@ export class RemoteTask implements Task {
   /** The file of ours that the working directory is. */
   get cwdFile(): File | undefined {
     return this.kernel.files.behind(pathOfCwd(this.tid));
+  }
+
+  /**
+   * The file of ours that paths relative to `dirfd` begin at: a descriptor's, of which `fields` gets what the machine
+   * says, or the working directory.
+   */
+  fileAt(dirfd: number, fields = stat): File | undefined {
+    return dirfd === AT_FDCWD ? this.cwdFile : this.lookUp(dirfd, fields);
   }
 
   /** A descriptor here of the same open file description as the program's. */

@@ -160,7 +160,7 @@ export class PathLookup {
     const link = dirfd === AT_FDCWD ? task.cwd : task.linkOf(dirfd);
     if (!link?.startsWith('/')) return undefined;
     if (link.endsWith(DELETED)) {
-      const file = dirfd === AT_FDCWD ? task.cwdFile : task.lookUp(dirfd);
+      const file = task.fileAt(dirfd);
       const directory = directoryOf(file);
       if (directory?.dentry.unlinked) return { kind: 'error', code: 'ENOENT' };
       if (directory) return { at: directory.dentry.path, directory, ours: true };

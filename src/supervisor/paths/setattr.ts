@@ -7,7 +7,7 @@ import { listAttributes, readAttribute, writeAttribute } from '../../fs/xattr.js
 import { strndupUser } from '../../mm/uaccess.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
-import { onDescriptor, onName, type Where } from './target.js';
+import { onDescriptor, onName, type Where } from './on_name.js';
 
 // <linux/stat.h>
 const UTIME_NOW = 0x3fffffff;

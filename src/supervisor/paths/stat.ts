@@ -7,16 +7,18 @@ import {
   CAP_DAC_OVERRIDE,
 } from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
+import type { File } from '../../fs/file.js';
 import { magicAt } from '../../fs/file_system.js';
 import type { Found, FoundDescriptor, FoundMachine } from '../../fs/namei.js';
 import { MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
 import { statFile, statNode } from '../../fs/stat.js';
-import { type Dentry, Symlink } from '../../fs/tree.js';
+import { Symlink } from '../../fs/tree.js';
 import { STAT_FIELDS } from '../../native.js';
 import { packStat, packStatfs, packStatx } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
 import { redirect } from '../inject.js';
+import { onName } from './on_name.js';
 
 /** What is not for the caller to ask the machine for. */
 type FoundOurs = Exclude<Found, FoundMachine>;
@@ -25,7 +27,9 @@ const stat = new Float64Array(STAT_FIELDS);
 
 type Pack = (fields: Float64Array) => Uint8Array;
 
-export function statCalls({ paths, kernel }: Context) {
+export function statCalls(context: Context) {
+  const { paths, kernel } = context;
+
   function statPath(
     call: Call,
     dirfd: number,
@@ -35,9 +39,11 @@ export function statCalls({ paths, kernel }: Context) {
     pack: Pack,
   ): Answer {
     const path = paths.readPath(call.task, call.arg(argument));
-    // No path at all is as good as an empty one (Linux 6.11).
-    if (flags & AT_EMPTY_PATH && (path === '' || call.arg(argument) === 0)) {
-      return statFd(call, dirfd, into, pack);
+    const isNull = call.arg(argument) === 0;
+    if (flags & AT_EMPTY_PATH && (path === '' || isNull)) {
+      const file = call.task.fileAt(dirfd, stat);
+      if (file && isNull && !kernel.has('stat_without_path')) return -Errno.EFAULT;
+      return statOpen(call, file, into, pack);
     }
     const follow = !(flags & AT_SYMLINK_NOFOLLOW);
     const found = paths.resolve(call.task, dirfd, path, follow);
@@ -63,54 +69,31 @@ export function statCalls({ paths, kernel }: Context) {
     }
   }
 
-  function statFd(call: Call, fd: number, into: number, pack: Pack): Answer {
-    const file = call.task.lookUp(fd, stat);
+  /** Of an open file of ours, of which `stat` has what the machine says. */
+  function statOpen(call: Call, file: File | undefined, into: number, pack: Pack): Answer {
     if (!file) return CONTINUE;
     statFile(file, stat);
     call.task.mm.write(into, pack(stat));
     return 0;
   }
 
-  function access(call: Call, dirfd: number, argument: number, mode: number, flags = 0): Answer {
+  function access(call: Call, dirfd: number, path: number, mode: number, flags = 0): Answer {
     if (mode & ~7 || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return CONTINUE;
-    const path = paths.readPath(call.task, call.arg(argument));
     const as = flags & AT_EACCESS ? 'effective' : 'real';
-    const answerOf = ({ node }: Dentry) =>
-      mayAccess(node, mode, call.task, as) ? 0 : -Errno.EACCES;
-    if (flags & AT_EMPTY_PATH && path === '') {
-      const dentry = call.task.fget(dirfd)?.attributes.dentry;
-      return dentry ? answerOf(dentry) : CONTINUE;
-    }
     const follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    const found = paths.resolve(call.task, dirfd, path, follow);
-    switch (found?.kind) {
-      case undefined:
-        return CONTINUE;
-      case 'error':
-        return -Errno[found.code];
-      case 'machine':
-        return redirect(call, argument, found.path);
-      case 'node':
-        return answerOf(found.dentry);
-      case 'descriptor':
-        return accessDescriptor(call, found, follow, mode, answerOf);
-    }
-  }
-
-  /** A buffer has no name, but a mode: anybody may do what that lets its owner do. */
-  function accessDescriptor(
-    call: Call,
-    { of, pid, fd }: FoundDescriptor,
-    follow: boolean,
-    mode: number,
-    answerOf: (dentry: Dentry) => number,
-  ): Answer {
-    const file = follow && of === 'fd' ? kernel.files.at(pid, fd) : undefined;
-    if (!file) return CONTINUE;
-    const { dentry, mode: own } = file.attributes;
-    if (dentry) return answerOf(dentry);
-    const allowed = call.task.capable(CAP_DAC_OVERRIDE) ? MAY_READ | MAY_WRITE : own >> 6;
-    return mode & ~allowed & 7 ? -Errno.EACCES : 0;
+    const empty = (flags & AT_EMPTY_PATH) !== 0;
+    return onName(
+      context,
+      call,
+      { path, dirfd, follow, empty },
+      ({ node }) => (mayAccess(node, mode, call.task, as) ? 0 : -Errno.EACCES),
+      ({ attributes }) => {
+        // A buffer has no name, but a mode: anybody may do what that lets its owner do.
+        const isRoot = call.task.capable(CAP_DAC_OVERRIDE);
+        const allowed = isRoot ? MAY_READ | MAY_WRITE : attributes.mode >> 6;
+        return mode & ~allowed & 7 ? -Errno.EACCES : 0;
+      },
+    );
   }
 
   function readlink(call: Call, dirfd: number, argument: number): Answer {
@@ -171,7 +154,7 @@ export function statCalls({ paths, kernel }: Context) {
     fstatfs,
     stat: (call) => statPath(call, AT_FDCWD, 0, 0, call.arg(1), packStat),
     lstat: (call) => statPath(call, AT_FDCWD, 0, AT_SYMLINK_NOFOLLOW, call.arg(1), packStat),
-    fstat: (call) => statFd(call, call.int(0), call.arg(1), packStat),
+    fstat: (call) => statOpen(call, call.task.lookUp(call.int(0), stat), call.arg(1), packStat),
     newfstatat: (call) => statPath(call, call.int(0), 1, call.int(3), call.arg(2), packStat),
     statx: (call) => statPath(call, call.int(0), 1, call.int(2), call.arg(4), packStatx),
     access: (call) => access(call, AT_FDCWD, 0, call.int(1)),

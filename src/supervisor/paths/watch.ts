@@ -8,7 +8,7 @@ import { native } from '../../native.js';
 import { packStatfs } from '../abi.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import type { Context } from '../context.js';
-import { onName } from './target.js';
+import { onName } from './on_name.js';
 
 // <linux/inotify.h>
 const IN_ONLYDIR = 0x01000000;

@@ -1,6 +1,7 @@
 /** What of ours a call is about that names it by a path, or by a descriptor and no path. */
 import { AT_FDCWD } from '../../abi/constants.js';
 import { Errno } from '../../errno.js';
+import type { File } from '../../fs/file.js';
 import { isPathOnly } from '../../fs/open.js';
 import type { Dentry } from '../../fs/tree.js';
 import { type Answer, type Call, CONTINUE } from '../call.js';
@@ -12,22 +13,28 @@ export interface Where {
   path: number;
   dirfd?: number;
   follow?: boolean;
-  /** AT_EMPTY_PATH: without a path it is the descriptor itself. */
+  /** AT_EMPTY_PATH: where the path is empty it is the descriptor itself, or the working directory. */
   empty?: boolean;
 }
 
-/** What `action` answers for the name that is meant; everything else is answered as it is. */
+/**
+ * What `action` answers for the name that is meant, and `nameless` for a file of ours that has none, a buffer; everything
+ * else is answered as it is.
+ */
 export function onName(
   { paths, kernel }: Context,
   call: Call,
   { path: argument, dirfd = AT_FDCWD, follow = true, empty = false }: Where,
   action: (dentry: Dentry) => Answer,
+  nameless: (file: File) => Answer = () => CONTINUE,
 ): Answer {
+  const of = (file: File | undefined) => {
+    if (!file) return CONTINUE;
+    const { dentry } = file.attributes;
+    return dentry ? action(dentry) : nameless(file);
+  };
   const path = paths.readPath(call.task, call.arg(argument));
-  if (empty && (path === '' || call.arg(argument) === 0)) {
-    const dentry = dirfd === AT_FDCWD ? undefined : call.task.fget(dirfd)?.attributes.dentry;
-    return dentry ? action(dentry) : CONTINUE;
-  }
+  if (empty && path === '') return of(call.task.fileAt(dirfd));
   const found = paths.resolve(call.task, dirfd, path, follow);
   switch (found?.kind) {
     case undefined:
@@ -38,11 +45,8 @@ export function onName(
       return redirect(call, argument, found.path);
     case 'node':
       return action(found.dentry);
-    case 'descriptor': {
-      const file = found.of === 'fd' && follow ? kernel.files.at(found.pid, found.fd) : undefined;
-      const dentry = file?.attributes.dentry;
-      return dentry ? action(dentry) : CONTINUE;
-    }
+    case 'descriptor':
+      return found.of === 'fd' && follow ? of(kernel.files.at(found.pid, found.fd)) : CONTINUE;
   }
 }
 
