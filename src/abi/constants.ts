@@ -67,6 +67,7 @@ export const CLONE_NEWNS = 0x20000;
 export const CLONE_THREAD = 0x10000;
 
 /** <bits/socket.h>, <asm-generic/socket.h>, <linux/netlink.h> */
+export const AF_UNSPEC = 0;
 export const AF_UNIX = 1;
 export const AF_NETLINK = 16;
 export const NETLINK_KOBJECT_UEVENT = 15;

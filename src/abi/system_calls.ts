@@ -79,8 +79,6 @@ export interface Needs {
   ioctlTypes: ReadonlySet<string>;
   /** There is something that calls which wait have to be looked at for, if they name it. */
   polls: boolean;
-  /** There is something that is a socket to the machine. */
-  sockets: boolean;
   /** The search for stale reads: it has to know which pages a program has in its page table. */
   strictCoherency: boolean;
   /** Somebody wants to know what processes have when they fork, and when they end. */
@@ -111,7 +109,6 @@ export const high = ({ exact, polls, reads, writes }: Needs): boolean =>
 const exact = (needs: Needs) => needs.exact;
 const reads = (needs: Needs) => needs.exact || needs.reads !== 'nowhere';
 const writes = (needs: Needs) => needs.exact || needs.writes !== 'nowhere';
-const sockets = (needs: Needs) => needs.exact || needs.sockets;
 const strict = (needs: Needs) => needs.strictCoherency;
 const exactOrStrict = (needs: Needs) => needs.exact || needs.strictCoherency;
 const processes = (needs: Needs) => needs.watchProcesses;
@@ -223,18 +220,12 @@ const unless = (index: number, value: number): Instruction[] => [
   allow,
 ];
 
-/** Of descriptors that we have chosen the number of. */
-const ours = ({ exact }: Needs): Instruction[] => (exact ? [notify] : [...ofHigh([notify]), allow]);
-
 /** What a socket says of itself. */
-const askedOf = ({ exact }: Needs): Instruction[] => {
-  const asked = [
-    ...when(argLow(1), SOL_NETLINK, notify),
-    ...unless(1, SOL_SOCKET),
-    ...among(2, [SO_TYPE, SO_PROTOCOL, SO_DOMAIN]),
-  ];
-  return exact ? asked : [...ofHigh(asked), allow];
-};
+const askedOf = (): Instruction[] => [
+  ...when(argLow(1), SOL_NETLINK, notify),
+  ...unless(1, SOL_SOCKET),
+  ...among(2, [SO_TYPE, SO_PROTOCOL, SO_DOMAIN]),
+];
 
 /** Pages are dropped, or mapped without having been accessed. */
 const PAGE_ADVICE = [
@@ -384,9 +375,6 @@ export const systemCalls = {
   dup2: { args: [int, int], filter: duplicates, needed: high },
   dup3: { args: [int, int, int], filter: duplicates, needed: high },
 
-  // It could not be undone.
-  shutdown: { args: [fd, int], needed: sockets },
-
   poll: { args: [arg.pollfds, int, int], filter: ofAny(1), ...polling },
   ppoll: { args: [arg.pollfds, int, address, address], filter: ofAny(1), ...polling },
   select: { args: [int, fd_set, fd_set, fd_set, address], filter: ofAny(0), ...polling },
@@ -398,19 +386,27 @@ export const systemCalls = {
   unshare: { args: [long], filter: () => [...whenSet(argLow(0), CLONE_NEWNS, notify), allow] },
   setns: { args: [fd, long] },
 
-  // Sockets of NETLINK_KOBJECT_UEVENT, which have numbers that we have chosen.
+  // Sockets of NETLINK_KOBJECT_UEVENT. Nothing about a number tells that it is of one: a program may have chosen it, or
+  // received it.
   socket: {
     args: [int, arg.socket_type, int],
     filter: () => [...unless(0, AF_NETLINK), ...unless(2, NETLINK_KOBJECT_UEVENT), notify],
     errors: ['EMFILE', 'ENFILE', 'ENOMEM'],
     atOnce: true,
   },
-  bind: { args: [fd, address, int], filter: ours },
-  getsockname: { args: [fd, address, address], filter: ours },
+  bind: { args: [fd, address, int] },
+  connect: { args: [fd, address, int] },
+  listen: { args: [fd, int] },
+  accept: { args: [fd, address, address], needed: exact },
+  accept4: { args: [fd, address, address, int], needed: exact },
+  // Of what else is a socket to the machine, too. It could not be undone.
+  shutdown: { args: [fd, int] },
+  getsockname: { args: [fd, address, address] },
+  getpeername: { args: [fd, address, address] },
   getsockopt: { args: [fd, int, int, address, address], filter: askedOf },
   setsockopt: {
     args: [fd, int, int, address, int],
-    filter: (needs) => [...unless(1, SOL_NETLINK), ...ours(needs)],
+    filter: () => [...unless(1, SOL_NETLINK), notify],
   },
 
   // The machine makes these; we want to know what there is before.

@@ -57,6 +57,8 @@ export class UeventSocket {
   /** `nl_pid`; 0 until it is bound, and before that nothing comes. */
   port = 0;
   groups = 0;
+  /** What connect(2) was given last. */
+  peer: NetlinkAddress = { port: 0, groups: 0 };
   /** NETLINK_PKTINFO and others that are on. */
   readonly options = new Set<number>();
   readonly #kernel: KernelCore;

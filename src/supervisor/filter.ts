@@ -43,7 +43,6 @@ const NOTHING: Needs = {
   reads: 'nowhere',
   writes: 'nowhere',
   polls: false,
-  sockets: false,
   ioctlTypes: new Set(),
   strictCoherency: false,
   watchProcesses: false,

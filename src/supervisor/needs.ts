@@ -5,9 +5,7 @@ import { type FileOperations, isServed } from '../fs/file.js';
 import { Directory, DynamicDirectory, FileNode } from '../fs/tree.js';
 
 /** What files ask for that are opened by names, `root` and below. */
-export function needsOf(
-  root: Directory,
-): Pick<Needs, 'reads' | 'writes' | 'polls' | 'ioctlTypes' | 'sockets'> {
+export function needsOf(root: Directory): Pick<Needs, 'reads' | 'writes' | 'polls' | 'ioctlTypes'> {
   const all = [...fileNodes(root)];
   const where = (often: boolean[]): Transfers => {
     if (often.length === 0) return 'nowhere';
@@ -19,7 +17,6 @@ export function needsOf(
     reads: where(read.map(({ f_op }) => !f_op.seldom)),
     writes: where(written.map(({ f_op }) => !f_op.seldom)),
     polls: all.some(({ f_op }) => f_op.poll !== undefined && !f_op.readsNatively),
-    sockets: all.some(({ f_op }) => f_op.readsNatively),
     ioctlTypes: new Set(all.flatMap(({ f_op }) => typesOf(f_op))),
   };
 }

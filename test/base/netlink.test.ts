@@ -1,4 +1,5 @@
 /** Sockets of NETLINK_KOBJECT_UEVENT, as programs without a library use them. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -58,6 +59,14 @@ describe.each(LINKAGES)('%s', (linkage) => {
       '1 1',
       '0 3',
     ]);
+  });
+
+  test('it and its duplicates answer what a socket of the machine’s answers', async ({ skip }) => {
+    const file = program('uevents', linkage);
+    const { stdout: machine, status } = spawnSync(file, ['calls'], { encoding: 'utf8' });
+    if (status !== 0) skip('there are no sockets of netlink here');
+    expect(machine).toContain('connect to a path EINVAL');
+    expect((await run({}, file, ['calls'])).stdout).toBe(machine);
   });
 
   test('nothing is left of sockets, closed by themselves or with their program', async () => {

@@ -1,6 +1,7 @@
 /** Sockets of NETLINK_KOBJECT_UEVENT: what their Unix sockets would answer otherwise than Linux's. */
 import {
   AF_NETLINK,
+  AF_UNSPEC,
   NETLINK_KOBJECT_UEVENT,
   SO_DOMAIN,
   SO_PROTOCOL,
@@ -11,13 +12,12 @@ import {
   SOCK_RAW,
   SOL_NETLINK,
 } from '../../abi/constants.js';
-import { HIGH_FDS } from '../../abi/system_calls.js';
-import { type UeventSocket, ueventSocketsOf } from '../../base/netlink.js';
-import { Errno } from '../../errno.js';
+import { type NetlinkAddress, type UeventSocket, ueventSocketsOf } from '../../base/netlink.js';
+import { Errno, errno } from '../../errno.js';
 import { S_IFMT, S_IFSOCK } from '../../fs/tree.js';
-import { native, STAT_FIELDS, Stat } from '../../native.js';
+import { STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { freeHighFd } from '../high_fds.js';
+import { transferCalls } from './transfer.js';
 
 const stat = new Float64Array(STAT_FIELDS);
 
@@ -35,6 +35,12 @@ const GROUPS = 32;
 /** sizeof(struct sockaddr_nl), sizeof(struct sockaddr_storage) */
 const ADDRESS_SIZE = 12;
 const STORAGE_SIZE = 128;
+/** sizeof(sa_family_t) */
+const FAMILY_SIZE = 2;
+const NOBODY: NetlinkAddress = { port: 0, groups: 0 };
+
+/** <linux/capability.h> */
+const CAP_NET_ADMIN = 12;
 
 /** The socket that the first argument names, if it is one. */
 function socketOf(call: Call): UeventSocket | undefined {
@@ -53,38 +59,68 @@ function socket(call: Call): Answer {
   if (domain !== AF_NETLINK || protocol !== NETLINK_KOBJECT_UEVENT) return CONTINUE;
   if ((type !== SOCK_RAW && type !== SOCK_DGRAM) || flags & ~known) return CONTINUE;
   const fd = ueventSocketsOf(call.task.kernel).create(type, (flags & SOCK_NONBLOCK) !== 0);
-  const number = call.needs.exact ? undefined : freeHighFd(call.tid, 0);
-  if (!call.needs.exact && number === undefined) {
-    call.task.say(`hears of no uevents: RLIMIT_NOFILE leaves it no descriptor from ${HIGH_FDS} on`);
-  }
-  try {
-    return call.answerFd(fd, (flags & SOCK_CLOEXEC) !== 0, number);
-  } finally {
-    native.close(fd);
-  }
+  return call.answerNewFd(fd, (flags & SOCK_CLOEXEC) !== 0);
+}
+
+/** The address that a call is given, of any family. EINVAL, EFAULT. */
+function addressOf(call: Call): Buffer {
+  const length = call.int(2);
+  if (length < 0 || length > STORAGE_SIZE) throw errno('EINVAL');
+  const bytes = Buffer.alloc(length);
+  if (length > 0) call.task.mm.read(call.arg(1), bytes);
+  return bytes;
+}
+
+/** EINVAL for one of another family. */
+function netlinkAddress(bytes: Buffer): NetlinkAddress {
+  if (bytes.length < ADDRESS_SIZE || bytes.readUInt16LE(0) !== AF_NETLINK) throw errno('EINVAL');
+  return { port: bytes.readInt32LE(4), groups: bytes.readUInt32LE(8) };
 }
 
 function bind(call: Call): Answer {
   const found = socketOf(call);
   if (!found) return CONTINUE;
-  const length = call.int(2);
-  if (length < 0 || length > STORAGE_SIZE) return -Errno.EINVAL;
-  const bytes = Buffer.alloc(length);
-  if (length > 0) call.task.mm.read(call.arg(1), bytes);
-  if (length < ADDRESS_SIZE || bytes.readUInt16LE(0) !== AF_NETLINK) return -Errno.EINVAL;
-  const address = { port: bytes.readInt32LE(4), groups: bytes.readUInt32LE(8) };
   const { kernel, pid } = call.task;
-  ueventSocketsOf(kernel).bind(found, address, pid);
+  ueventSocketsOf(kernel).bind(found, netlinkAddress(addressOf(call)), pid);
   return 0;
 }
 
-function getsockname(call: Call): Answer {
+/** Only sets where to messages go that are sent without an address. */
+function connect(call: Call): Answer {
   const found = socketOf(call);
   if (!found) return CONTINUE;
+  const bytes = addressOf(call);
+  if (bytes.length >= FAMILY_SIZE && bytes.readUInt16LE(0) === AF_UNSPEC) {
+    found.peer = NOBODY;
+    return 0;
+  }
+  const { port, groups } = netlinkAddress(bytes);
+  const { kernel, pid } = call.task;
+  if ((port !== 0 || groups !== 0) && !call.task.capable(CAP_NET_ADMIN)) return -Errno.EPERM;
+  if (found.port === 0) ueventSocketsOf(kernel).autobind(found, pid);
+  // The first of the groups: there can be one.
+  found.peer = { port, groups: (groups & -groups) >>> 0 };
+  return 0;
+}
+
+/** What netlink does not have. */
+const unsupported: Handler = (call) => (socketOf(call) ? -Errno.EOPNOTSUPP : CONTINUE);
+
+/** Nor can it be shut down; other sockets of ours are none to programs. */
+const shutdown: Handler = (call) =>
+  socketOf(call) ? -Errno.EOPNOTSUPP : transferCalls.shutdown(call);
+
+const getsockname: Handler = (call) => giveAddress(call, (found) => found);
+const getpeername: Handler = (call) => giveAddress(call, ({ peer }) => peer);
+
+function giveAddress(call: Call, which: (socket: UeventSocket) => NetlinkAddress): Answer {
+  const found = socketOf(call);
+  if (!found) return CONTINUE;
+  const { port, groups } = which(found);
   const address = Buffer.alloc(ADDRESS_SIZE);
   address.writeUInt16LE(AF_NETLINK, 0);
-  address.writeInt32LE(found.port, 4);
-  address.writeUInt32LE(found.groups, 8);
+  address.writeInt32LE(port, 4);
+  address.writeUInt32LE(groups, 8);
   const room = readInt(call, 2);
   if (room < 0) return -Errno.EINVAL;
   call.task.mm.write(call.arg(1), address.subarray(0, room));
@@ -168,7 +204,13 @@ function writeInt(call: Call, argument: number, value: number): void {
 export const netlinkCalls = {
   socket,
   bind,
+  connect,
+  listen: unsupported,
+  accept: unsupported,
+  accept4: unsupported,
+  shutdown,
   getsockname,
+  getpeername,
   getsockopt,
   setsockopt,
 } satisfies Record<string, Handler>;
