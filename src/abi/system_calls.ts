@@ -199,6 +199,21 @@ function ofHigh(then: readonly Instruction[]): Instruction[] {
   return [[LD_W_ABS, 0, 0, argLow(0)], [JGE_K, 0, then.length, HIGH_FDS], ...then];
 }
 
+/** Bytes go from one descriptor to another; either may be one of those. */
+const between =
+  (one: number, other: number) =>
+  ({ exact }: Needs): Instruction[] =>
+    exact
+      ? [notify]
+      : [
+          ...[one, other].flatMap((index): Instruction[] => [
+            [LD_W_ABS, 0, 0, argLow(index)],
+            [JGE_K, 0, 1, HIGH_FDS],
+            notify,
+          ]),
+          allow,
+        ];
+
 const duplicates = (): Instruction[] => [...ofHigh([notify]), allow];
 
 /** Those with descriptors that have to be looked at. */
@@ -268,6 +283,10 @@ const looking = { ...path, errors: PATH };
 const transfer = { errors: TRANSFER, transfer: true };
 const reading = { needed: reads, filter: transfersOf('reads'), ...transfer };
 const writing = { needed: writes, filter: transfersOf('writes'), ...transfer };
+const piping = (one: number, other: number) => ({
+  needed: (needs: Needs) => needs.exact || high(needs),
+  filter: between(one, other),
+});
 const waiting = { interrupted: ERESTARTSYS };
 const polling = { errors: WAIT, interrupted: ERESTARTNOHAND };
 
@@ -364,9 +383,9 @@ export const systemCalls = {
   pwritev: { args: [fd, address, int, long], ...writing },
   preadv2: { args: [fd, address, int, long, long, int], ...reading },
   pwritev2: { args: [fd, address, int, long, long, int], ...writing },
-  sendfile: { args: [fd, fd, address, long], needed: exact },
-  splice: { args: [fd, address, fd, address, long, int], needed: exact },
-  copy_file_range: { args: [fd, address, fd, address, long, int], needed: exact },
+  sendfile: { args: [fd, fd, address, long], ...piping(0, 1) },
+  splice: { args: [fd, address, fd, address, long, int], ...piping(0, 2) },
+  copy_file_range: { args: [fd, address, fd, address, long, int], ...piping(0, 2) },
   sync_file_range: { args: [fd, long, long, int], needed: exact },
   readahead: { args: [fd, long, long], needed: exact },
 

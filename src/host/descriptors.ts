@@ -90,6 +90,14 @@ export function fdinfoOf(tid: number, fd: number): string {
   return readText(`/proc/${tid}/fdinfo/${fd}`);
 }
 
+const FLAGS = /^flags:\t(\d+)$/m;
+
+/** The flags of a thread's descriptor, as open(2) and fcntl(2) have set them, and O_CLOEXEC; undefined if there is none. */
+export function flagsOfDescriptor(tid: number, fd: number): number | undefined {
+  const flags = FLAGS.exec(fdinfoOf(tid, fd))?.[1];
+  return flags === undefined ? undefined : Number.parseInt(flags, 8);
+}
+
 /** The watches that an inotify descriptor of this process has. */
 export function inotifyWatches(fd: number): Set<number> {
   const watches = fdinfoOf(process.pid, fd).matchAll(/^inotify wd:([0-9a-f]+)/gm);

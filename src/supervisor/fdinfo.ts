@@ -2,7 +2,7 @@
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../../ioctl/index.js';
 import { errno } from '../errno.js';
 import type { File } from '../fs/file.js';
-import { fdinfoOf } from '../host/descriptors.js';
+import { flagsOfDescriptor } from '../host/descriptors.js';
 import { readText } from '../host/read.js';
 
 /** What open(2) sets on every 64-bit machine, and what is opened without it does not have. */
@@ -22,8 +22,8 @@ const FLAGS = /^flags:\t(\d+)$/m;
 
 /** fcntl(F_GETFL) of a thread's descriptor of `file`, or undefined if it is closed by now. */
 export function openFlags(file: File, tid: number, fd: number): number | undefined {
-  const flags = FLAGS.exec(fdinfoOf(tid, fd))?.[1];
-  return flags === undefined ? undefined : ofOurs(file, Number.parseInt(flags, 8)) & ~O_CLOEXEC;
+  const flags = flagsOfDescriptor(tid, fd);
+  return flags === undefined ? undefined : ofOurs(file, flags) & ~O_CLOEXEC;
 }
 
 /** The text of `path`, which is the descriptor's entry in a fdinfo directory. */

@@ -125,6 +125,41 @@ describe.each(LINKAGES)('a program (%s)', (linkage) => {
   );
 });
 
+describe.each([false, true])('between a driver’s file and others, exact %s', (exact) => {
+  beforeEach(needsCompiler);
+
+  test('nothing is spliced, as on Linux, and the driver is not asked', async () => {
+    const kernel = testKernel();
+    const asked: string[] = [];
+    miscRegister(kernel, 'mailbox', {
+      ...mailbox(),
+      read: () => asked.push('read'),
+      write: () => asked.push('write'),
+    });
+    const { stdout } = await run(kernel, program('transfers'), ['/dev/mailbox'], { exact });
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => line.replace('/dev/mailbox: ', ''))).toEqual([
+      'splice to a pipe -> -1 EINVAL',
+      'splice from a pipe -> -1 EINVAL',
+      'splice from an offset of a pipe -> -1 ESPIPE',
+      'splice from the wrong end -> -1 EBADF',
+      'splice to what is closed -> -1 EBADF',
+      'splice of nothing -> 0',
+      'splice with other flags -> -1 EINVAL',
+      'sendfile to a pipe -> -1 EINVAL',
+      'sendfile from memory -> -1 EINVAL',
+      'sendfile of nothing -> 0',
+      'sendfile from what is closed -> -1 EBADF',
+      'copy_file_range to memory -> -1 EINVAL',
+      'copy_file_range from memory -> -1 EINVAL',
+      'copy_file_range from what is closed -> -1 EBADF',
+      'tee -> -1 EINVAL',
+      'vmsplice -> -1 EBADF',
+    ]);
+    expect(asked).toEqual([]);
+  });
+});
+
 /** The first words, each on a line, that a shell prints. */
 const shell = (kernel: Kernel, script: string, options?: RunOptions) =>
   run(kernel, 'sh', ['-c', script], options);

@@ -2,11 +2,12 @@
  * read(2), write(2) and what else moves bytes through a descriptor: of Linux's own files none can do it, and what
  * is left is the order in which Linux finds that out. Devices of one's own may read and write.
  */
-import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
+import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from '../../../ioctl/index.js';
 import { Errno, errno } from '../../errno.js';
 import type { File, Segment } from '../../fs/file.js';
 import { isKernelsAlone } from '../../fs/file_system.js';
-import { Directory } from '../../fs/tree.js';
+import { Directory, S_IFDIR, S_IFIFO, S_IFMT } from '../../fs/tree.js';
+import { flagsOfDescriptor } from '../../host/descriptors.js';
 import { PAGE_SIZE } from '../../mm/page.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
 import { fileOf as anyFileOf } from './fd.js';
@@ -91,28 +92,58 @@ function positionedOrNot(direction: Direction): Handler {
   return (call) => (call.signed(3) === -1 ? here(call) : there(call));
 }
 
-function sendfile(call: Call): Answer {
-  const from = fileOf(call, 1);
-  if (!from) return !fileOf(call, 0) || call.arg(3) === 0 ? CONTINUE : refusedTo(call, 0);
-  const readable = refused(from, 'read');
-  if (readable === -Errno.EBADF) return readable;
-  return call.arg(2) !== 0 && !from.f_op.positioned ? -Errno.ESPIPE : -Errno.EINVAL;
+/**
+ * Between two files, of which at least one is ours: none of ours has splice_read() or splice_write(), so that all that is
+ * left is what is wrong besides. The machine says so of what is not ours.
+ */
+function between(call: Call, ends: { from: number; to: number }): number | undefined {
+  const [from, to] = [fileOf(call, ends.from), fileOf(call, ends.to)];
+  if (!from && !to) return undefined;
+  const denied = (file: File | undefined, argument: number, direction: Direction) =>
+    (file ? refused(file, direction) : accessOf(call, argument, direction)) === -Errno.EBADF;
+  if (denied(from, ends.from, 'read') || denied(to, ends.to, 'write')) return -Errno.EBADF;
+  return -Errno.EINVAL;
 }
+
+/** EBADF for a descriptor of the caller's that is none, or not open for that. */
+function accessOf(call: Call, argument: number, direction: Direction): number {
+  const flags = flagsOfDescriptor(call.tid, call.int(argument));
+  if (flags === undefined || flags & O_PATH) return -Errno.EBADF;
+  return (flags & O_ACCMODE) === (direction === 'read' ? O_WRONLY : O_RDONLY) ? -Errno.EBADF : 0;
+}
+
+function sendfile(call: Call): Answer {
+  const [from, to] = [fileOf(call, 1), fileOf(call, 0)];
+  if (from && refused(from, 'read') !== -Errno.EBADF && call.arg(2) !== 0) {
+    if (!from.f_op.positioned) return -Errno.ESPIPE;
+  }
+  const answer = between(call, { from: 1, to: 0 });
+  // Nothing at all goes anywhere, and so to a file of ours as well.
+  return answer === -Errno.EINVAL && to && !from && call.arg(3) === 0 ? 0 : (answer ?? CONTINUE);
+}
+
+/** <linux/splice.h>: SPLICE_F_MOVE and its like */
+const SPLICE_F_ALL = 0xf;
 
 function splice(call: Call): Answer {
-  const from = fileOf(call, 0);
-  if (from) return refused(from, 'read');
-  return fileOf(call, 2) ? refusedTo(call, 2) : CONTINUE;
+  // That is no matter of files.
+  if (call.arg(4) === 0 || call.int(5) & ~SPLICE_F_ALL) return CONTINUE;
+  const answer = between(call, { from: 0, to: 2 });
+  if (answer !== -Errno.EINVAL) return answer ?? CONTINUE;
+  const isPipe = (argument: number) =>
+    ((call.task.modeOf(call.int(argument)) ?? 0) & S_IFMT) === S_IFIFO && !fileOf(call, argument);
+  const places = [0, 2].filter((argument) => isPipe(argument) && call.arg(argument + 1) !== 0);
+  return places.length > 0 ? -Errno.ESPIPE : answer;
 }
 
-/** The errno of writing to the file in argument `argument`. */
-function refusedTo(call: Call, argument: number): Answer {
-  const file = fileOf(call, argument);
-  return file ? refused(file, 'write') : CONTINUE;
+/** It is for regular files alone. */
+function copy_file_range(call: Call): Answer {
+  if (!fileOf(call, 0) && !fileOf(call, 2)) return CONTINUE;
+  const modes = [0, 2].map((argument) => call.task.modeOf(call.int(argument)));
+  if (modes.includes(undefined)) return -Errno.EBADF;
+  if (call.int(5) !== 0) return -Errno.EINVAL;
+  return modes.some((mode) => ((mode ?? 0) & S_IFMT) === S_IFDIR) ? -Errno.EISDIR : -Errno.EINVAL;
 }
-
-const copy_file_range: Handler = (call) =>
-  fileOf(call, 0) || fileOf(call, 2) ? -Errno.EINVAL : CONTINUE;
 
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
