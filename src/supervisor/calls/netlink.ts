@@ -2,6 +2,7 @@
 import {
   AF_NETLINK,
   AF_UNSPEC,
+  CAP_NET_ADMIN,
   NETLINK_KOBJECT_UEVENT,
   SO_DOMAIN,
   SO_PROTOCOL,
@@ -38,9 +39,6 @@ const STORAGE_SIZE = 128;
 /** sizeof(sa_family_t) */
 const FAMILY_SIZE = 2;
 const NOBODY: NetlinkAddress = { port: 0, groups: 0 };
-
-/** <linux/capability.h> */
-const CAP_NET_ADMIN = 12;
 
 /** The socket that the first argument names, if it is one. */
 function socketOf(call: Call): UeventSocket | undefined {
