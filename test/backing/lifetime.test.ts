@@ -165,6 +165,21 @@ describe('a udmabuf and its memfd', () => {
     await steps.end();
     await expectNothingLeft(kernel);
   });
+
+  test('a mapping that is partly replaced is one still, beside the new one', async () => {
+    const kernel = testKernel();
+    const steps = new Steps(kernel);
+    for (const step of ['memfd m - 8', 'udmabuf a m 4 2', 'map p a 4 0']) await steps.do(step);
+    expect(await steps.do('count a')).toBe(2);
+    await steps.do('at p a 1');
+    // The machine makes one of neighbours that are alike.
+    await steps.do('protect p - 1 1');
+    expect(await steps.do('count a')).toBe(3);
+    await steps.do('unmap p - 1');
+    expect(await steps.do('count a')).toBe(2);
+    await steps.end();
+    await expectNothingLeft(kernel);
+  });
 });
 
 describe('numbers', () => {
