@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import type { DeviceDefinition } from '../src/index.js';
+import type { Kernel } from '../src/index.js';
 import { difference } from './differences.js';
 import { type Linkage, probe } from './programs.js';
 import { expectNothingLeft, type RecordedVersion, run, testKernel } from './run.js';
@@ -68,16 +68,24 @@ function list(version: RecordedVersion, name: string, lines: string[]): void {
   else writeFileSync(path, text, 'latin1');
 }
 
-/** A probe prints what it printed on a real kernel, but for what is listed; `devices` are those that it was recorded with. */
+export interface Probing {
+  /** Provides what the probe was recorded with, beside what every kernel has. */
+  setUp?(kernel: Kernel): void;
+  args?: readonly string[];
+  /** How lines begin that are left out, of both. */
+  without?: RegExp;
+}
+
+/** A probe prints what it printed on a real kernel, but for what is listed. */
 export async function expectListed(
   version: RecordedVersion,
   linkage: Linkage,
   name: string,
-  devices: readonly DeviceDefinition[] = [],
+  { setUp, args = [], without }: Probing = {},
 ): Promise<void> {
   const kernel = testKernel({ version });
-  for (const device of devices) kernel.addDevice(device);
-  const { kernel: _, ...ended } = await run(kernel, probe(name, linkage), [], {
+  setUp?.(kernel);
+  const { kernel: _, ...ended } = await run(kernel, probe(name, linkage), args, {
     exact: true,
     encoding: 'latin1',
   });
@@ -85,7 +93,9 @@ export async function expectListed(
   const stdout = isRoot
     ? ended.stdout
     : ended.stdout.replaceAll(`uid ${uid} gid ${gid}`, 'uid USER gid USER');
-  const found = difference(recording(version, name), stdout);
+  const compared = (text: string) =>
+    without ? text.replace(new RegExp(`^(${without.source}).*\n`, 'gm'), '') : text;
+  const found = difference(compared(recording(version, name)), compared(stdout));
   const known = listed(version, name);
   if (update) list(version, name, marked(known, found));
   else expect(settled(known, found)).toEqual(settled(known, known));
