@@ -50,13 +50,9 @@ function settled(list: string[], lines: string[]): string[] {
 
 /** `found`, with the marks of `list` in place of what they stand for; others stay, at the end. */
 function marked(list: string[], found: string[]): string[] {
-  const marks = new Set(list.filter((line) => line.startsWith('?')));
-  const lines = found.map((line) => {
-    const mark = [...marks].find((each) => isMarked(each, line));
-    if (mark) marks.delete(mark);
-    return mark ?? line;
-  });
-  return [...lines, ...marks];
+  const marks = [...new Set(list.filter((line) => line.startsWith('?')))];
+  const lines = found.map((line) => marks.find((each) => isMarked(each, line)) ?? line);
+  return [...lines, ...marks.filter((mark) => !lines.includes(mark))];
 }
 
 function list(version: RecordedVersion, name: string, lines: string[]): void {
