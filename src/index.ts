@@ -170,6 +170,7 @@ export * from './mm/dma-mapping.js';
 export type { Chunk } from './mm/page.js';
 export { GFP_DMA32, GFP_KERNEL, type MemoryOptions, PageAllocator } from './mm/page_alloc.js';
 export * from './mm/scatterlist.js';
+export { copyFromIter, copyToIter } from './mm/segments.js';
 export { copyFromUser, copyToUser, strndupUser, type UserMemory } from './mm/uaccess.js';
 export { type PinFlags, pinUserPages, UserPages } from './mm/user_pages.js';
 export { defineModule, type KernelModule } from './module.js';

@@ -5,7 +5,7 @@ import type { CharDeviceOperations } from '../fs/char_dev.js';
 import type { File, Segment } from '../fs/file.js';
 import { type Directory, FileNode, S_IFREG } from '../fs/tree.js';
 import { PAGE_SIZE } from '../mm/page.js';
-import { gather } from '../mm/segments.js';
+import { copyFromIter } from '../mm/segments.js';
 import type { Task } from '../task.js';
 
 /**
@@ -155,7 +155,7 @@ function operations(file: AttributeFile, mode: number): CharDeviceOperations {
     backing.replace?.(content());
   };
   const storeAt = (segments: readonly Segment[], offset: number, task: Task) => {
-    const bytes = gather(task.mm, segments, PAGE_SIZE);
+    const bytes = copyFromIter(task.mm, segments, PAGE_SIZE);
     return bytes.length > 0 && store ? store(bytes, offset) : 0;
   };
   return {

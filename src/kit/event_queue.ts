@@ -4,7 +4,7 @@ import { EventSocket } from '../backing/event_socket.js';
 import { errno } from '../errno.js';
 import type { File, Segment } from '../fs/file.js';
 import { Wait } from '../fs/wait_queue.js';
-import { lengthOf, scatter } from '../mm/segments.js';
+import { copyToIter, lengthOf } from '../mm/segments.js';
 import type { Task } from '../task.js';
 
 /** Events that are kept for a file that nobody reads; then one goes for each that comes. */
@@ -69,7 +69,7 @@ class EventStream implements Events {
     const { size } = this.#type;
     const whole = (queued: Uint8Array) => queued.length - (queued.length % size);
     return this.#socket.take(task, lengthOf(segments), whole, (bytes, at) => {
-      scatter(task.mm, from(segments, at), bytes);
+      copyToIter(task.mm, from(segments, at), bytes);
     });
   }
 }
@@ -107,7 +107,7 @@ class EventQueue implements Events {
 
   take(segments: readonly Segment[], task: Task): number {
     const events = this.#events.slice(0, Math.floor(lengthOf(segments) / this.#type.size));
-    const taken = scatter(task.mm, segments, Buffer.concat(events));
+    const taken = copyToIter(task.mm, segments, Buffer.concat(events));
     this.#events.splice(0, events.length);
     this.#file.tellEpoll();
     return taken;

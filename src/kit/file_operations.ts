@@ -15,7 +15,7 @@ import type { File } from '../fs/file.js';
 import { serve } from '../fs/file_call.js';
 import { noteFile } from '../fs/handle_table.js';
 import { EXTENSIBLE, type IoctlOperations, ioctlOperations } from '../fs/ioctl_table.js';
-import { gather, lengthOf, scatter } from '../mm/segments.js';
+import { copyFromIter, copyToIter, lengthOf } from '../mm/segments.js';
 import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
 import { DeviceCallImpl } from './device_call.js';
 import { type Events, eventsOf, readEvents } from './event_queue.js';
@@ -137,7 +137,7 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
       const size = lengthOf(segments);
       return serve<Uint8Array>(call, {
         run: () => read(openFileOf(file), size, call),
-        done: (bytes) => scatter(mm, segments, bytesOf(`/dev/${name}: read`, bytes, size)),
+        done: (bytes) => copyToIter(mm, segments, bytesOf(`/dev/${name}: read`, bytes, size)),
       });
     };
   } else if (events) {
@@ -148,7 +148,7 @@ function addTransfers(ops: CharDeviceOperations, definition: DeviceDefinition): 
   if (write) {
     ops.write = (file, segments, task) => {
       const call = new DeviceCallImpl(file, task);
-      const bytes = gather(task.mm, segments, MAX_WRITE);
+      const bytes = copyFromIter(task.mm, segments, MAX_WRITE);
       return serve<unknown>(call, {
         run: () => write(openFileOf(file), bytes, call),
         done: (taken) => resultOf(`/dev/${name}: write`, taken, bytes.length, bytes.length),

@@ -7,8 +7,12 @@ export function lengthOf(segments: readonly Segment[]): number {
   return segments.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** The first bytes of what is to be written, `most` or fewer: a short write is no error. EFAULT. */
-export function gather(mm: UserMemory, segments: readonly Segment[], most: number): Uint8Array {
+/** What a write(2) gives: its first bytes, at most `most`, as a short write is no error. EFAULT. */
+export function copyFromIter(
+  mm: UserMemory,
+  segments: readonly Segment[],
+  most: number,
+): Uint8Array {
   const bytes = new Uint8Array(Math.min(lengthOf(segments), most));
   let at = 0;
   for (const { address, length } of segments) {
@@ -19,8 +23,12 @@ export function gather(mm: UserMemory, segments: readonly Segment[], most: numbe
   return bytes;
 }
 
-/** Fills the memory with as much as there is room for: how many bytes. EFAULT. */
-export function scatter(mm: UserMemory, segments: readonly Segment[], bytes: Uint8Array): number {
+/** Gives a read(2) as many of the bytes as it has room for, and answers how many these are. EFAULT. */
+export function copyToIter(
+  mm: UserMemory,
+  segments: readonly Segment[],
+  bytes: Uint8Array,
+): number {
   let at = 0;
   for (const { address, length } of segments) {
     const part = bytes.subarray(at, at + length);

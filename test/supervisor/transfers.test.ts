@@ -2,13 +2,13 @@
 import { once } from 'node:events';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
+  copyFromIter,
   errno,
   type FileOperations,
   type Kernel,
   miscRegister,
   WaitQueue,
 } from '../../src/index.js';
-import { gather } from '../../src/mm/segments.js';
 import { LINKAGES, needsCompiler, program } from '../programs.js';
 import { expectNothingLeft, type RunOptions, run, testKernel } from '../run.js';
 
@@ -207,7 +207,7 @@ describe('a shell', () => {
     miscRegister(kernel, 'rare', {
       seldom: true,
       write(_file, segments, task) {
-        const text = Buffer.from(gather(task.mm, segments, 4096)).toString();
+        const text = Buffer.from(copyFromIter(task.mm, segments, 4096)).toString();
         if (text === 'never\n') throw errno('EINVAL');
         stored.push(text);
         return text.length;
