@@ -140,6 +140,24 @@ EXPORT(access) {
     return answer_errno(env, access(path, F_OK));
 }
 
+EXPORT(mknod) {
+    ARGUMENTS(2);
+    char path[PATH_MAX + 8];
+    int error = string_arg(env, argv[0], path, sizeof path);
+    if (error) return answer(env, error);
+    return answer_errno(env, mknod(path, (mode_t)int_arg(env, argv[1]), 0));
+}
+
+EXPORT(renameat2) {
+    ARGUMENTS(3);
+    char from[PATH_MAX + 8], to[PATH_MAX + 8];
+    int error = string_arg(env, argv[0], from, sizeof from);
+    if (!error) error = string_arg(env, argv[1], to, sizeof to);
+    if (error) return answer(env, error);
+    return answer_errno(env, syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to,
+                                     (unsigned)int_arg(env, argv[2])));
+}
+
 EXPORT(isCached) {
     ARGUMENTS(1);
     char path[PATH_MAX + 8];

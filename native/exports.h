@@ -20,6 +20,8 @@
     X(pipe)                                                                                        \
     X(readlink)                                                                                    \
     X(access)                                                                                      \
+    X(mknod)                                                                                       \
+    X(renameat2)                                                                                   \
     X(isCached)                                                                                    \
     X(fstat)                                                                                       \
     X(fstatat)                                                                                     \

@@ -65,6 +65,10 @@ export interface Native {
   readlink(path: string): string | number;
   /** access(2) with F_OK, in one system call: 0 or -errno. */
   access(path: string): number;
+  /** mknod(2) of what has no device number. */
+  mknod(path: string, mode: number): number;
+  /** renameat2(2) of absolute paths. */
+  renameat2(from: string, to: string, flags: number): number;
   /** 0 if there is something at `path`, and the kernel knows it without asking a disk, a server or a
    *  program; otherwise -EAGAIN, or why there is nothing. */
   isCached(path: string): number;

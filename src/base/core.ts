@@ -267,12 +267,21 @@ function createNode(dev: BaseDevice): void {
     private_data: cdev?.private_data,
     rdev,
   });
-  kernel.root.mkdir(`dev/${directory}`).add(base, node);
+  const dentry = kernel.root.mkdir(`dev/${directory}`).add(base, node);
+  // It is made, and gets its mode then.
+  kernel.root.observer?.attributes(dentry);
 }
 
+/** devtmpfs_delete_node() */
 function deleteNode(dev: BaseDevice): void {
+  const { root } = dev.kernel;
   const [directory, base] = splitPath(dev.devnode?.name ?? '');
-  dev.kernel.root.mkdir(`dev/${directory}`).delete(base);
+  const parent = root.mkdir(`dev/${directory}`);
+  const dentry = parent.lookup(base);
+  if (!dentry) return;
+  // Who has it open still is to get nothing more by its mode.
+  root.observer?.attributes(dentry);
+  parent.delete(base);
 }
 
 /** `dma_heap/system` → `['dma_heap', 'system']` */

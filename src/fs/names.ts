@@ -218,6 +218,7 @@ export function renameName(
     throw errno(flags & RENAME_EXCHANGE ? 'EINVAL' : 'ENOTEMPTY');
   }
   if (target?.node === node) return;
+  if (at.parent.dentry.unlinked) throw errno('ENOENT');
   const parent = mayDelete(dentry, task);
   if (target) mayReplace(dentry, target, flags, task);
   else if (!mayAccess(at.parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');
@@ -225,7 +226,8 @@ export function renameName(
   for (const each of [parent, at.parent]) touch(each);
   node.ctime = currentTime();
   if (flags & RENAME_EXCHANGE && target) {
-    exchange(dentry, target);
+    target.node.ctime = node.ctime;
+    parent.exchange(dentry, at.parent, target);
     return;
   }
   const { name } = dentry;
@@ -244,13 +246,4 @@ function mayReplace({ node }: Dentry, target: Dentry, flags: number, task: Task)
   if (from && !to) throw errno('ENOTDIR');
   if (!from && to) throw errno('EISDIR');
   if (target.node instanceof Directory && !isEmpty(target.node)) throw errno('ENOTEMPTY');
-}
-
-function exchange(one: Dentry, other: Dentry): void {
-  const [parent, name] = [one.parent as Directory, one.name];
-  const [parentThere, nameThere] = [other.parent as Directory, other.name];
-  const between = `${name}\0`;
-  parentThere.move(other, between);
-  parentThere.move(one, nameThere);
-  parent.move(other, name);
 }

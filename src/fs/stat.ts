@@ -44,7 +44,9 @@ export function statNode({ node, path }: Dentry, fields: Float64Array): Float64A
   } else if (node instanceof Directory) {
     const children = [...node.dentries()];
     const directories = children.filter((child) => child.node instanceof Directory);
-    fields[Stat.nlink] = node.names === 0 && path !== '' ? 0 : 2 + directories.length;
+    // sysfs does not count what is gone.
+    const gone = node.names === 0 && path !== '' && type !== 'sysfs';
+    fields[Stat.nlink] = gone ? 0 : 2 + directories.length;
     // As tmpfs counts: 20 bytes an entry, with "." and "..". sysfs and debugfs do not.
     fields[Stat.size] = type === 'sysfs' || type === 'debugfs' ? 0 : 20 * (2 + children.length);
   } else if (type !== 'sysfs') {

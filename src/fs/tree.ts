@@ -64,8 +64,12 @@ export class Dentry {
 export interface TreeObserver {
   added(dentry: Dentry): void;
   removed(dentry: Dentry): void;
-  /** It had another path before. */
-  moved(dentry: Dentry, from: string): void;
+  /** It had another path before; `replaced` had the one that it has now. */
+  moved(dentry: Dentry, from: string, replaced: Dentry | undefined): void;
+  /** Each has the path of the other. */
+  exchanged(one: Dentry, other: Dentry): void;
+  /** The mode, owner, times or attributes of what has this name were set. */
+  attributes(dentry: Dentry): void;
 }
 
 abstract class Inode {
@@ -165,12 +169,17 @@ export class Directory extends Inode {
 
   /** Takes a name away. With `whiteout`, the machine's entry of the same name does not appear in its place. */
   delete(name: string, whiteout = false): void {
-    const dentry = this.#children.get(name);
     if (whiteout) this.#whiteouts.add(name);
-    if (!dentry) return;
+    const dentry = this.#drop(name);
+    if (dentry) this.#top.observer?.removed(dentry);
+  }
+
+  #drop(name: string): Dentry | undefined {
+    const dentry = this.#children.get(name);
+    if (!dentry) return undefined;
     this.#children.delete(name);
     dentry.node.names--;
-    this.#top.observer?.removed(dentry);
+    return dentry;
   }
 
   /** What is at a path below this directory is of this kernel, or is not: the machine's own is not to be seen. */
@@ -187,16 +196,28 @@ export class Directory extends Inode {
 
   /** Gives an entry of another directory, or of this one, another name. */
   move(dentry: Dentry, name: string, whiteout = false): void {
-    this.delete(name);
+    const replaced = this.#drop(name);
     const { parent, path: from } = dentry;
     if (parent) {
       parent.#children.delete(dentry.name);
       if (whiteout) parent.#whiteouts.add(dentry.name);
     }
+    this.#take(dentry, name);
+    this.#top.observer?.moved(dentry, from, replaced);
+  }
+
+  #take(dentry: Dentry, name: string): void {
     dentry.parent = this;
     dentry.name = name;
     this.#insert(dentry);
-    this.#top.observer?.moved(dentry, from);
+  }
+
+  /** Gives an entry of this directory and one of another, or of this, the name of each other. */
+  exchange(one: Dentry, there: Directory, other: Dentry): void {
+    const [name, nameThere] = [one.name, other.name];
+    this.#take(other, name);
+    there.#take(one, nameThere);
+    this.#top.observer?.exchanged(one, other);
   }
 
   /** The directory at a path below this one; it and those on the way are made if they are missing. */

@@ -1,12 +1,22 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import {
+  fstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { O_CLOEXEC } from '../../ioctl/index.js';
 import { check, native, STAT_FIELDS, Stat } from '../../src/native.js';
 import { until } from '../run.js';
@@ -21,8 +31,8 @@ import {
 
 const SOCK_NONBLOCK = 0o4000;
 
-const [EPERM, ENOENT, EBADF, EAGAIN, EACCES, EFAULT, EINVAL, ENAMETOOLONG] = [
-  1, 2, 9, 11, 13, 14, 22, 36,
+const [EPERM, ENOENT, EBADF, EAGAIN, EACCES, EFAULT, EEXIST, EINVAL, ENAMETOOLONG] = [
+  1, 2, 9, 11, 13, 14, 17, 22, 36,
 ];
 const PAGE = 4096;
 const SCHED_IDLE = 5;
@@ -134,6 +144,19 @@ describe('descriptors', () => {
     expect(native.pollOf(987654, new Uint8Array(array.buffer, 0, 8))).toBe(1); // POLLNVAL
     expect(native.pollOf(pidfd, [] as never)).toBe(-EINVAL);
     for (const fd of [...pair, pidfd]) native.close(fd);
+  });
+
+  test('names are made, and exchanged', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dmabuf-shim-native-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const [file, pipe] = [join(folder, 'file'), join(folder, 'pipe')];
+    const [S_IFREG, S_IFIFO, RENAME_EXCHANGE] = [0o100000, 0o010000, 2];
+    expect(native.mknod(file, S_IFREG | 0o600)).toBe(0);
+    expect(native.mknod(pipe, S_IFIFO | 0o600)).toBe(0);
+    expect(native.mknod(file, S_IFREG | 0o600)).toBe(-EEXIST);
+    expect(native.renameat2(file, pipe, RENAME_EXCHANGE)).toBe(0);
+    expect([statSync(file).isFIFO(), statSync(pipe).isFile()]).toEqual([true, true]);
+    expect(native.renameat2(file, '/no/such', 0)).toBe(-ENOENT);
   });
 
   test('read, pread, write, lseek, poll, ioctl, getdents64', () => {

@@ -13,6 +13,9 @@ import { onName } from './on_name.js';
 // <linux/inotify.h>
 const IN_ONLYDIR = 0x01000000;
 const IN_DONT_FOLLOW = 0x02000000;
+const IN_UNMOUNT = 0x2000;
+/** IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF: sysfs tells of no names. */
+const IN_NAMES = 0xfc0;
 
 export function watchCalls(context: Context) {
   function inotify_add_watch(call: Call): Answer {
@@ -27,7 +30,8 @@ export function watchCalls(context: Context) {
       const instance = call.task.tryDuplicate(call.int(0));
       if (instance < 0) return instance;
       try {
-        return native.inotifyAddWatch(instance, context.watches.standIn(dentry), mask);
+        const told = fileSystemAt(dentry.path) === 'sysfs' ? (mask & ~IN_NAMES) | IN_UNMOUNT : mask;
+        return native.inotifyAddWatch(instance, context.watches.standIn(dentry), told);
       } finally {
         native.close(instance);
       }
