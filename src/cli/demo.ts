@@ -58,7 +58,7 @@ the fence with poll(2). "fences" says how often that took time, and how much.`,
       progress.end();
       if (error instanceof UnsupportedMachineError) {
         const { explain } = await import('./doctor.js');
-        process.stderr.write(`dmabuf-shim demo: ${error.message}\n${explain()}`);
+        process.stderr.write(`dmabuf-shim demo: ${error.message}\n${explain(error)}`);
         return 125;
       }
       if (!(error instanceof DemoError)) throw error;

@@ -8,12 +8,12 @@ export const ls = defineCommand({
   usage: ['[--kernel VERSION]'],
   about: `Lists the device nodes that programs see, a line each: the name as --devices takes it, the device
 number, and the path. Those whose names begin with a + are there only if they are asked for:
-"dmabuf-shim run --devices +NAME". VERSION is a Linux release, 3.3 to 6.18 (6.12).`,
+"dmabuf-shim run --devices +NAME".`,
   options: {
     kernel: {
       value: 'VERSION',
       choices: KERNEL_VERSIONS,
-      help: 'a Linux release, 3.3 to 6.18 (6.12)',
+      help: 'those that there are in this Linux release, 3.3 to 6.18 (6.12)',
     },
   },
   operands: 'none',
@@ -24,7 +24,9 @@ number, and the path. Those whose names begin with a + are there only if they ar
     for (const device of [...visible, ...others]) {
       const { name, major, minor } = device;
       const asked = `${visible.has(device) ? '' : '+'}${name}`;
-      process.stdout.write(`${asked.padEnd(20)} ${`${major}:${minor}`.padEnd(8)} /dev/${name}\n`);
+      const number = `${major}:${minor}`.padEnd(8);
+      const hint = visible.has(device) ? '' : `  (with --devices ${asked})`;
+      process.stdout.write(`${asked.padEnd(20)} ${number} /dev/${name}${hint}\n`);
     }
     return 0;
   },

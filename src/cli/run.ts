@@ -63,7 +63,7 @@ async function runUnder(
   } catch (error) {
     if (!(error instanceof UnsupportedMachineError)) throw error;
     const { explain } = await import('./doctor.js');
-    process.stderr.write(`dmabuf-shim run: ${error.message}\n${explain()}`);
+    process.stderr.write(`dmabuf-shim run: ${error.message}\n${explain(error)}`);
     return 125;
   }
   try {

@@ -111,6 +111,10 @@ describe('run', () => {
   test('a run within a run says that there can be only one', () => {
     const { status, stderr } = run('--', process.execPath, main, 'run', 'true');
     expect(stderr).toMatch(/EBUSY: another supervisor serves this process already/);
+    expect(stderr).toMatch(
+      /\n +What runs under a "dmabuf-shim run" sees its nodes already\. .*\n$/,
+    );
+    expect(stderr).not.toContain('container');
     expect(status).toBe(125);
   });
 
@@ -257,9 +261,23 @@ describe('the other commands', () => {
 
   test('doctor says that this machine can', () => {
     const { status, stdout } = cli('doctor');
-    expect(stdout).toMatch(/^ok +a program sees a node: tried$/m);
-    expect(stdout).toMatch(/Programs can be run here\.\n$/);
+    expect(stdout).toMatch(
+      /^ok +a program that looks for \/dev\/dma_heap\/system: tried, it works$/m,
+    );
+    expect(stdout).toMatch(/^Programs can be run here: dmabuf-shim run -- PROGRAM\n$/m);
     expect(status).toBe(0);
+  });
+
+  test('doctor under run says why nothing can be run there, and no other reason', () => {
+    const { status, stdout } = run('--', process.execPath, main, 'doctor');
+    const lines = stdout.split('\n');
+    expect(lines.slice(lines.findIndex((line) => line.startsWith('no')))).toEqual([
+      expect.stringMatching(/^no +a program that looks .* \(is it under dmabuf-shim run\?\)$/),
+      expect.stringMatching(/^ +What runs under a "dmabuf-shim run" sees its nodes already\./),
+      expect.stringMatching(/^Programs cannot be run here\. /),
+      '',
+    ]);
+    expect(status).toBe(1);
   });
 
   test('each says what it is with --help; an unknown one says what there is', () => {
