@@ -1,6 +1,7 @@
 /** Path lookup: what a path leads to, in this kernel's tree or in the machine's file system. */
 import { AT_FDCWD, AT_STATX_DONT_SYNC } from '../abi/constants.js';
 import { Errno, type ErrnoName } from '../errno.js';
+import { belowRoot } from '../host/roots.js';
 import { isServed } from '../host/served_mounts.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { isOursAlone, type MachineDirectories } from './directories.js';
@@ -265,7 +266,10 @@ class Walk {
     if ((!last || follow) && !isServed(here)) {
       const path = `${root}${here}`;
       const target = native.readlink(path);
-      if (typeof target === 'string') return this.#splice(target);
+      // Links of /proc say where something is as we see it.
+      if (typeof target === 'string') {
+        return this.#splice(entry ? belowRoot(root, target) : target);
+      }
       if (target === -Errno.ENOENT) return this.#machine(here);
       if (this.#elsewhere) return this.#move(here, this.#known(path));
     }

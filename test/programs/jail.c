@@ -39,9 +39,12 @@ int main(int argc, char **argv) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) exit(2);
     bind_to(folder, "/dev");
     bind_to(folder, "/sys");
+    bind_to(folder, "/proc");
     say("into it", !strcmp(argv[1], "chroot") ? chroot(folder) || chdir("/") ? -1 : 0 : chdir(folder));
     int top = open(".", O_PATH | O_DIRECTORY);
     node("from the top", top, "dev/udmabuf");
+    node("by the link of the root", AT_FDCWD, "/proc/self/root/dev/udmabuf");
+    node("by that of the directory", AT_FDCWD, "/proc/self/cwd/dev/../sys/class/misc/udmabuf");
     node("by a relative path", AT_FDCWD, "dev/dma_heap/system");
     node("of sysfs", AT_FDCWD, "sys/class/dma_heap/system");
     say("change to dev", chdir("dev"));

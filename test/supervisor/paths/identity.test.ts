@@ -109,6 +109,8 @@ describe.each(['chroot', 'bound'])('where /dev and /sys are by another way (%s)'
     expect(stdout.trim().split('\n')).toEqual([
       'into it: done',
       'from the top: node',
+      'by the link of the root: node',
+      'by that of the directory: directory',
       'by a relative path: node',
       'of sysfs: directory',
       'change to dev: done',
