@@ -66,11 +66,11 @@ function update(kernel: KernelCore, { action }: Uevent, dev: BaseDevice): Entry 
   if (action === 'remove') {
     const gone = known ?? newEntry();
     database.delete(id);
-    unpublish(root, id, gone);
+    unpublish(root, id, gone, dev);
     return gone;
   }
   const entry = known ?? newEntry();
-  if (known) unpublish(root, id, known);
+  if (known) unpublish(root, id, known, dev);
   const { properties = {}, tags = [], links = [] } = infoOf(dev);
   for (const tag of tags) entry.tags.add(tag);
   Object.assign(entry, { properties, currentTags: tags, links: dev.devnode ? links : [] });
@@ -108,17 +108,22 @@ function publish(root: Directory, id: string, entry: Entry, dev: BaseDevice): vo
   for (const tag of tags) {
     root.mkdir(`run/udev/tags/${tag}`).add(id, new GeneratedFile(() => '', 0, 0o444));
   }
-  for (const link of links) {
+  for (const link of [...numberLinks(dev), ...links]) {
     const [directory, base] = splitPath(`dev/${link}`);
     const target = relativeLink(`/${directory}`, `/dev/${dev.devnode?.name}`);
     root.mkdir(directory).add(base, new Symlink(target));
   }
 }
 
-function unpublish(root: Directory, id: string, { tags, links }: Entry): void {
+/** What is at its number, below /dev; the database does not have it. */
+function numberLinks({ devt, devnode, isBlock }: BaseDevice): string[] {
+  return devt && devnode ? [`${isBlock ? 'block' : 'char'}/${devt.major}:${devt.minor}`] : [];
+}
+
+function unpublish(root: Directory, id: string, { tags, links }: Entry, dev: BaseDevice): void {
   root.mkdir('run/udev/data').delete(id);
   for (const tag of tags) root.mkdir(`run/udev/tags/${tag}`).delete(id);
-  for (const link of links) {
+  for (const link of [...numberLinks(dev), ...links]) {
     const [directory, base] = splitPath(`dev/${link}`);
     root.mkdir(directory).delete(base);
   }

@@ -91,7 +91,7 @@ describe('the database', () => {
     const { add, remove } = card(kernel);
     add();
     const script = `cat /run/udev/data/c226:0; ls /run/udev/tags/seat /run/udev/tags/uaccess
-      readlink /dev/dri/by-path/platform-vkms-card; test -S /run/udev/control && echo udevd
+      readlink /dev/dri/by-path/platform-vkms-card /dev/char/226:0; test -S /run/udev/control && echo udevd
       wc -c < /run/udev/data/c10:127; cat /sys/kernel/uevent_seqnum`;
     const { stdout } = await run(kernel, 'sh', ['-c', script]);
     expect(stdout.split('\n')).toEqual([
@@ -100,10 +100,10 @@ describe('the database', () => {
       ...['E:ID_PATH=platform-vkms', 'E:ID_PATH_TAG=platform-vkms'],
       ...['G:seat', 'G:uaccess', 'Q:seat', 'Q:uaccess', 'V:1'],
       ...['/run/udev/tags/seat:', 'c226:0', '', '/run/udev/tags/uaccess:', 'c226:0'],
-      ...['../card0', 'udevd', '0', expect.stringMatching(/^\d+$/), ''],
+      ...['../card0', '../dri/card0', 'udevd', '0', expect.stringMatching(/^\d+$/), ''],
     ]);
     remove();
-    const gone = 'ls /run/udev/data /run/udev/tags/seat; ls /dev/dri/by-path';
+    const gone = 'ls /run/udev/data /run/udev/tags/seat; ls /dev/dri/by-path /dev/char';
     expect((await run(kernel, 'sh', ['-c', gone])).stdout).not.toMatch(/226|vkms/);
   });
 });
