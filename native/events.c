@@ -126,8 +126,16 @@ EXPORT(epollReceive) {
     if (!typed_arg(env, argv[1], napi_uint32_array, &out, &length) || length < 2 ||
         !bytes_arg(env, argv[2], &notif, &size))
         return answer(env, -EINVAL);
-    int ready = wait_into(int_arg(env, argv[0]), out, length / 2, long_arg(env, argv[3]));
     uint32_t *first = out;
+    int put_by = listener_put_by(), before = put_by >= 0;
+    if (before) {
+        first[0] = (uint32_t)put_by;
+        first[1] = EPOLLIN;
+        if (length < 4) return answer(env, -EINVAL);
+    }
+    int ready = wait_into(int_arg(env, argv[0]), first + 2 * before, length / 2 - before,
+                          before ? 0 : long_arg(env, argv[3]));
+    if (before) ready = ready < 0 ? 1 : ready + 1;
     if (ready > 0 && first[0] != 0 && first[1] & EPOLLIN &&
         receive_notification((int)first[0], notif, size))
         first[1] = 0;

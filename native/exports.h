@@ -74,6 +74,7 @@
     X(raiseNofile)                                                                                 \
     /* notify.c */                                                                                 \
     X(notifSizes)                                                                                  \
+    X(notifPutBy)                                                                                  \
     X(notifRecv)                                                                                   \
     X(notifSend)                                                                                   \
     X(notifIdValid)                                                                                \

@@ -12,22 +12,35 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+
+enum { ALL_MODES = 07777 };
 
 struct call {
     uint64_t nr, args[6];
     int64_t result;
     int32_t base; /* index of the call whose result is added to args[0], or -1 */
     uint32_t fd_argument, fd_index; /* that argument is a lent descriptor; 6: none is */
-    bool always, on_failure;
+    bool always, on_failure, quiet;
 };
 
-/* Descriptors that the thread has for the time of its calls. */
+/* Descriptors that calls need. */
 struct loan {
     int *ours, *theirs;
+    mode_t *modes; /* of what they are of */
     uint32_t count, lent;
+    bool apart;    /* no thread of the program's may get at them */
+    uint64_t mark; /* in the last argument: the filter lets the call through */
+};
+
+struct injection {
+    struct call *calls;
+    size_t count;
+    struct loan loan;
 };
 
 /* 0, -ESRCH when the notification has ended, or what is wrong with the listener. */
@@ -36,7 +49,7 @@ static int still_waits(int listener, uint64_t id) {
     return error == -ENOENT ? -ESRCH : error;
 }
 
-/* Puts the descriptors into the thread's table: 0, or why one more did not go in (EMFILE). */
+/* Puts the descriptors into the table of a thread that waits in the notification: 0, or why one more did not go in (EMFILE). */
 static int lend(int listener, uint64_t id, struct loan *loan) {
     for (loan->lent = 0; loan->lent < loan->count; loan->lent++) {
         struct seccomp_notif_addfd addfd = {.id = id,
@@ -67,22 +80,12 @@ bool run_call(pid_t tid, const registers *original, uint64_t after, uint64_t nr,
     return true;
 }
 
-/* Takes lent descriptors back. */
-static bool close_lent(pid_t tid, const registers *original, uint64_t after,
-                       const struct loan *loan) {
-    for (uint32_t i = 0; i < loan->lent; i++) {
-        uint64_t args[6] = {(uint64_t)loan->theirs[i]};
-        int64_t result;
-        if (!run_call(tid, original, after, SYS_close, args, &result)) return false;
-    }
-    return true;
-}
-
 /* What the thread is to see: the first result, or the first failure. False: the thread is gone. */
-static bool run_calls(pid_t tid, const registers *original, uint64_t after, struct call *calls,
-                      size_t count, const struct loan *loan, int64_t *outcome) {
+static bool run_calls(pid_t tid, const registers *original, uint64_t after,
+                      struct injection *injection, int64_t *outcome) {
+    struct call *calls = injection->calls;
     int64_t failure = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < injection->count; i++) {
         struct call *call = &calls[i];
         uint64_t args[6];
         bool wanted = call->always || (failure ? call->on_failure : !call->on_failure);
@@ -90,32 +93,133 @@ static bool run_calls(pid_t tid, const registers *original, uint64_t after, stru
         if (!wanted || !based) continue;
         memcpy(args, call->args, sizeof args);
         if (call->base >= 0) args[0] += (uint64_t)calls[call->base].result;
-        if (call->fd_argument < 6) args[call->fd_argument] = loan->theirs[call->fd_index];
+        if (call->fd_argument < 6) args[call->fd_argument] = injection->loan.theirs[call->fd_index];
         if (!run_call(tid, original, after, call->nr, args, &call->result)) return false;
         if (!failure && has_failed(call->result)) failure = call->result;
     }
-    *outcome = failure ? failure : calls[0].result;
+    *outcome = failure ? failure : calls[0].quiet ? 0 : calls[0].result;
     return true;
 }
 
-/*
- * With the thread stopped: 0, or -ESRCH when it is gone or elsewhere (in a signal handler). With
- * `refused`, a negative errno, it makes none of the calls and sees that.
- */
-static int at_stop(pid_t tid, const struct seccomp_data *data, struct call *calls, size_t count,
-                   const struct loan *loan, int refused) {
-    registers original;
+/* Takes lent descriptors back. One that cannot be, since the program has a filter against it, ends the program. */
+static bool close_lent(pid_t tid, const registers *original, uint64_t after,
+                       const struct loan *loan) {
+    for (uint32_t i = 0; i < loan->lent; i++) {
+        uint64_t args[6] = {(uint64_t)loan->theirs[i]};
+        int64_t result;
+        if (!run_call(tid, original, after, SYS_close, args, &result)) return false;
+        if (has_failed(result)) {
+            kill(tid, SIGKILL);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* With the thread itself. `refused`, a negative errno: it makes none of the calls and sees that. */
+static bool in_thread(const struct seccomp_data *data, pid_t tid, const registers *original,
+                      struct injection *i, int refused, int64_t *outcome) {
     uint64_t after = data->instruction_pointer;
+    *outcome = i->calls[0].result = refused;
+    if (!refused && !run_calls(tid, original, after, i, outcome)) return false;
+    return close_lent(tid, original, after, &i->loan);
+}
+
+/*
+ * Has a thread that was made for this, and is at its first stop, make the calls, and lets it end. It comes by the
+ * descriptors in a notification: that of the program's own call once more, which its own filters have let through.
+ * False: it is gone.
+ */
+static bool use_helper(int listener, const struct seccomp_data *data, pid_t helper,
+                       struct injection *i, int64_t *outcome) {
+    registers own, r;
+    uint64_t after = data->instruction_pointer;
+    uint64_t exit_args[6] = {0, 0, 0, 0, 0, i->loan.mark};
+    struct seccomp_notif notif;
+    if (arch_get(helper, &own)) return false;
+    r = own;
+    arch_set_call(&r, after, (uint64_t)data->nr, data->args);
+    if (arch_set(helper, &r) || ptrace(PTRACE_CONT, helper, 0, 0)) return false;
+    if (receive_from(listener, helper, &notif)) return false;
+    int refused = lend(listener, notif.id, &i->loan);
+    if (!leave_call(listener, notif.id, helper, ERESTARTSYS)) return false;
+    *outcome = i->calls[0].result = refused;
+    if (!refused && !run_calls(helper, &own, after, i, outcome)) return false;
+    if (!close_lent(helper, &own, after, &i->loan)) return false;
+    /* By itself: it may take long to close what it has of the program's files. */
+    r = own;
+    arch_set_call(&r, after, SYS_exit, exit_args);
+    return !arch_set(helper, &r) && !ptrace(PTRACE_DETACH, helper, 0, 0);
+}
+
+/* Each of its stops is then a switch, and not a wake-up of another processor. */
+static void keep_near(pid_t helper) {
+    cpu_set_t here;
+    unsigned cpu;
+    CPU_ZERO(&here);
+    if (getcpu(&cpu, NULL)) return;
+    CPU_SET(cpu, &here);
+    sched_setaffinity(helper, sizeof here, &here);
+}
+
+/* What the descriptors are of cannot be opened anew meanwhile, by /proc/TID/fd of the helper: but for root. */
+static void hide(const struct loan *loan) {
+    for (uint32_t i = 0; i < loan->count; i++) {
+        struct stat stat;
+        loan->modes[i] = (mode_t)-1;
+        if (!fstat(loan->ours[i], &stat) && !fchmod(loan->ours[i], 0))
+            loan->modes[i] = stat.st_mode & ALL_MODES;
+    }
+}
+
+static void show(const struct loan *loan) {
+    for (uint32_t i = 0; i < loan->count; i++)
+        if (loan->modes[i] != (mode_t)-1) fchmod(loan->ours[i], loan->modes[i]);
+}
+
+/*
+ * With a thread of which the program knows nothing. It shares all but the descriptor table, so that what it is lent is
+ * out of reach for the others.
+ */
+static bool in_helper(int listener, const struct seccomp_data *data, pid_t tid,
+                      const registers *original, struct injection *i, int64_t *outcome) {
+    registers r = *original;
+    uint64_t args[6] = {CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM};
+    pid_t helper;
+    arch_set_call(&r, data->instruction_pointer, SYS_clone, args);
+    if (arch_set(tid, &r) || !tracee_run_clone(tid, &helper)) return false;
+    *outcome = -EAGAIN;
+    if (helper) {
+        keep_near(helper);
+        hide(&i->loan);
+        if (tracee_wait(helper) == TRACEE_GONE || !use_helper(listener, data, helper, i, outcome))
+            tracee_reap(helper);
+        show(&i->loan);
+        if (!tracee_to_syscall_stop(tid)) return false;
+        /* A program with one thread has one again. */
+        tracee_wait_gone(helper);
+    } else {
+        if (arch_get(tid, &r)) return false;
+        *outcome = arch_result(&r);
+    }
+    i->calls[0].result = *outcome;
+    return true;
+}
+
+/* With the thread stopped: 0, or -ESRCH when it is gone or elsewhere (in a signal handler). */
+static int at_stop(int listener, const struct seccomp_data *data, pid_t tid, struct injection *i,
+                   int refused) {
+    registers original;
     uint64_t mask, all = ~(uint64_t)0;
-    int64_t outcome = refused;
+    int64_t outcome;
     if (arch_get(tid, &original)) return -ESRCH;
     if (!arch_at_call(&original, data)) return -ESRCH;
     if (ptrace(PTRACE_GETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof all, &all)) return -ESRCH;
-    if (!refused && !run_calls(tid, &original, after, calls, count, loan, &outcome)) return -ESRCH;
-    if (!close_lent(tid, &original, after, loan)) return -ESRCH;
-    if (refused) calls[0].result = refused;
-    arch_set_result(&original, after, outcome);
+    if (i->loan.apart ? !in_helper(listener, data, tid, &original, i, &outcome)
+                      : !in_thread(data, tid, &original, i, refused, &outcome))
+        return -ESRCH;
+    arch_set_result(&original, data->instruction_pointer, outcome);
     if (arch_set_final(tid, &original)) return -ESRCH;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof mask, &mask)) return -ESRCH;
     return 0;
@@ -147,7 +251,7 @@ int with_tracee(int listener, const struct seccomp_notif *notif, pid_t tid, work
     if (notif->data.arch != INJECT_AUDIT_ARCH) return -ENOTSUP;
     int error = still_waits(listener, notif->id);
     if (error) return error;
-    if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD)) {
+    if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)) {
         error = -errno;
         /* EPERM is also what a dying thread gives. */
         int gone = still_waits(listener, notif->id);
@@ -163,17 +267,11 @@ int with_tracee(int listener, const struct seccomp_notif *notif, pid_t tid, work
     return error;
 }
 
-struct injection {
-    struct call *calls;
-    size_t count;
-    struct loan loan;
-};
-
 static int inject(int listener, const struct seccomp_notif *notif, pid_t tid, void *what) {
     struct injection *i = what;
-    int refused = lend(listener, notif->id, &i->loan);
+    int refused = i->loan.apart ? 0 : lend(listener, notif->id, &i->loan);
     if (!leave_call(listener, notif->id, tid, ERESTARTSYS)) return -ESRCH;
-    return at_stop(tid, &notif->data, i->calls, i->count, &i->loan, refused);
+    return at_stop(listener, &notif->data, tid, i, refused);
 }
 
 /* How a call ends for a signal. */
@@ -229,6 +327,7 @@ static bool call_arg(napi_env env, napi_value object, uint32_t index, uint32_t f
     napi_get_value_int32(env, property(env, object, "base"), &call->base);
     napi_get_value_bool(env, property(env, object, "always"), &call->always);
     napi_get_value_bool(env, property(env, object, "onFailure"), &call->on_failure);
+    napi_get_value_bool(env, property(env, object, "quiet"), &call->quiet);
     if (call->base >= (int64_t)index || call->base < -1) return false;
     if (napi_get_array_length(env, args, &count) != napi_ok || count > 6) return false;
     for (uint32_t i = 0; i < count; i++) {
@@ -254,7 +353,8 @@ static int loan_arg(napi_env env, napi_value array, struct loan *loan) {
     if (napi_get_array_length(env, array, &loan->count) != napi_ok) return -EINVAL;
     loan->ours = calloc(loan->count + 1, sizeof *loan->ours);
     loan->theirs = calloc(loan->count + 1, sizeof *loan->theirs);
-    if (!loan->ours || !loan->theirs) return -ENOMEM;
+    loan->modes = calloc(loan->count + 1, sizeof *loan->modes);
+    if (!loan->ours || !loan->theirs || !loan->modes) return -ENOMEM;
     for (uint32_t i = 0; i < loan->count; i++) {
         napi_value element;
         if (napi_get_element(env, array, i, &element) != napi_ok) return -EINVAL;
@@ -278,13 +378,15 @@ static int calls_arg(napi_env env, napi_value array, uint32_t fds, struct call *
 }
 
 EXPORT(injectCalls) {
-    ARGUMENTS(6);
+    ARGUMENTS(8);
     void *notif, *results;
     size_t length, room;
     uint32_t count;
     struct injection injection = {0};
     struct loan *loan = &injection.loan;
     int error = loan_arg(env, argv[5], loan);
+    napi_get_value_bool(env, argv[6], &loan->apart);
+    loan->mark = word_arg(env, argv[7]);
     if (!error) error = calls_arg(env, argv[3], loan->count, &injection.calls, &count);
     /* The arrays come last: reading the calls may have run getters. */
     if (!error && (!bytes_arg(env, argv[1], &notif, &length) ||
@@ -301,6 +403,7 @@ EXPORT(injectCalls) {
     free(injection.calls);
     free(loan->ours);
     free(loan->theirs);
+    free(loan->modes);
     return answer(env, error);
 }
 

@@ -5,8 +5,11 @@
  * made again, since no JavaScript could do better.
  */
 #include "notify.h"
+#include "tracee.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,10 +54,71 @@ EXPORT(notifSizes) {
     return array;
 }
 
-int receive_notification(int listener, void *notif, size_t size) {
-    if (size < sizeof(struct seccomp_notif)) return -EINVAL;
+/* What this kernel's struct seccomp_notif may grow to. */
+enum { MAX_NOTIF = 256 };
+
+struct put_by {
+    struct put_by *next;
+    int listener;
+    unsigned char notif[MAX_NOTIF];
+};
+
+/* In the order in which they came. Only the thread that answers receives. */
+static struct put_by *first, **end = &first;
+
+int listener_put_by(void) { return first ? first->listener : -1; }
+
+static bool take_put_by(int listener, void *notif, size_t size) {
+    for (struct put_by **at = &first; *at; at = &(*at)->next) {
+        struct put_by *found = *at;
+        if (found->listener != listener) continue;
+        *at = found->next;
+        if (end == &found->next) end = at;
+        memcpy(notif, found->notif, size < MAX_NOTIF ? size : MAX_NOTIF);
+        free(found);
+        return true;
+    }
+    return false;
+}
+
+static int receive(int listener, void *notif, size_t size) {
     memset(notif, 0, size);
     return listener_ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, notif);
+}
+
+int receive_notification(int listener, void *notif, size_t size) {
+    if (size < sizeof(struct seccomp_notif)) return -EINVAL;
+    if (take_put_by(listener, notif, size)) return 0;
+    return receive(listener, notif, size);
+}
+
+int receive_from(int listener, pid_t tid, struct seccomp_notif *notif) {
+    struct pollfd ready = {listener, POLLIN, 0};
+    struct seccomp_notif_sizes sizes;
+    if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes)) return -errno;
+    if (sizes.seccomp_notif > MAX_NOTIF) return -ENOTSUP;
+    for (;;) {
+        if (poll(&ready, 1, 1) <= 0 || !(ready.revents & POLLIN)) {
+            /* Stopped: a filter of the program's own has let it not come here. */
+            if (tracee_has_stopped(tid)) return -EPERM;
+            if (!tracee_is_ours(tid)) return -ESRCH;
+            continue;
+        }
+        struct put_by *other = malloc(sizeof *other);
+        if (!other) return -ENOMEM;
+        int error = receive(listener, other->notif, MAX_NOTIF);
+        memcpy(notif, other->notif, sizeof *notif);
+        if (error || (pid_t)notif->pid == tid) {
+            free(other);
+            /* ENOENT: its caller was killed meanwhile. */
+            if (error != -ENOENT) return error;
+            continue;
+        }
+        other->listener = listener;
+        other->next = NULL;
+        *end = other;
+        end = &other->next;
+    }
 }
 
 EXPORT(notifRecv) {
@@ -63,6 +127,11 @@ EXPORT(notifRecv) {
     size_t size;
     if (!bytes_arg(env, argv[1], &notif, &size)) return answer(env, -EINVAL);
     return answer(env, receive_notification(int_arg(env, argv[0]), notif, size));
+}
+
+EXPORT(notifPutBy) {
+    (void)info;
+    return answer(env, listener_put_by());
 }
 
 EXPORT(notifSend) {

@@ -6,12 +6,25 @@
 
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/types.h>
 
 /* Made again after EINTR. What the ioctl answers, or a negative errno. */
 int listener_ioctl(int listener, unsigned long request, void *argument);
 
-/* One notification into `notif` (struct seccomp_notif, or longer), 0 or a negative errno. */
+/*
+ * One notification into `notif` (struct seccomp_notif, or longer, as SECCOMP_GET_NOTIF_SIZES says), 0 or a negative
+ * errno: of those that receive_from has put by, first.
+ */
 int receive_notification(int listener, void *notif, size_t size);
+
+/*
+ * The notification of `tid`, which is traced and makes a call now; those of others are put by. 0, -ESRCH when the thread
+ * is gone, -EPERM when it has stopped behind the call, ENOMEM, ENOTSUP.
+ */
+int receive_from(int listener, pid_t tid, struct seccomp_notif *notif);
+
+/* The listener of the first notification that is put by, or -1. */
+int listener_put_by(void);
 
 /*
  * The descriptor that the caller has got, or a negative errno. No signal comes in between: with

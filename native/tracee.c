@@ -28,6 +28,8 @@ enum {
     NAP_NS = 100 * 1000,
     PATIENCE_NAPS = 5000, /* at least half a second; then a call that hangs is interrupted */
     REAPING_NAPS = 100000,
+    GOING_NAPS = 100,
+    CLONE_STOP = SIGTRAP | PTRACE_EVENT_CLONE << 8,
 };
 
 /* A number from /proc/TID/status ("TracerPid:"), or -1 when the thread is gone. */
@@ -44,8 +46,14 @@ static long status_field(pid_t tid, const char *field) {
     return found ? atol(found + strlen(field)) : -1;
 }
 
-static bool is_traced(pid_t tid) {
+bool tracee_is_ours(pid_t tid) {
     return status_field(tid, "\nTracerPid:") == syscall(SYS_gettid);
+}
+
+bool tracee_has_stopped(pid_t tid) {
+    siginfo_t info = {.si_pid = 0};
+    int flags = WSTOPPED | WNOHANG | WNOWAIT | __WALL;
+    return waitid(P_PID, (id_t)tid, &info, flags) == 0 && info.si_pid == tid;
 }
 
 /* One look: the status of a stop, TRACEE_GONE, or -1 for nothing yet. */
@@ -70,7 +78,7 @@ static int wait_for_stop(pid_t tid, bool may_last) {
         }
         nap();
         unsigned naps = looks - EAGER_LOOKS + 1;
-        if (naps % 16 == 0 && !is_traced(tid)) return TRACEE_GONE;
+        if (naps % 16 == 0 && !tracee_is_ours(tid)) return TRACEE_GONE;
         /* It may be caught in a call that waits for us: a signal ends that with EINTR. */
         if (naps == PATIENCE_NAPS && !may_last) ptrace(PTRACE_INTERRUPT, tid, 0, 0);
     }
@@ -88,26 +96,47 @@ void tracee_reap(pid_t tid) {
     for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
         siginfo_t info = {.si_pid = 0};
         if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid) return;
-        if (!is_traced(tid)) return;
+        if (!tracee_is_ours(tid)) return;
         nap();
     }
 }
 
-static bool to_syscall_stop(pid_t tid, bool may_last) {
+/* The status of the next stop at a system call, or in a clone; TRACEE_GONE. */
+static int to_syscall_stop(pid_t tid, bool may_last) {
     long signal = 0;
     for (;;) {
-        if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return false;
+        if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return TRACEE_GONE;
         int status = wait_for_stop(tid, may_last);
-        if (status == TRACEE_GONE) return false;
-        if (status == SYSCALL_STOP) return true;
+        if (status == TRACEE_GONE || status == SYSCALL_STOP || status == CLONE_STOP)
+            return status;
         /* SIGSTOP, which no mask keeps out, goes its way. */
         signal = status >> 8 == 0 ? status : 0;
     }
 }
 
-bool tracee_to_syscall_stop(pid_t tid) { return to_syscall_stop(tid, false); }
+bool tracee_to_syscall_stop(pid_t tid) { return to_syscall_stop(tid, false) == SYSCALL_STOP; }
 
-bool tracee_to_late_stop(pid_t tid) { return to_syscall_stop(tid, true); }
+bool tracee_to_late_stop(pid_t tid) { return to_syscall_stop(tid, true) == SYSCALL_STOP; }
+
+bool tracee_run_clone(pid_t tid, pid_t *child) {
+    unsigned long made = 0;
+    if (!tracee_to_syscall_stop(tid)) return false;
+    int status = to_syscall_stop(tid, false);
+    if (status == CLONE_STOP && ptrace(PTRACE_GETEVENTMSG, tid, 0, &made)) return false;
+    *child = (pid_t)made;
+    return status != TRACEE_GONE;
+}
+
+void tracee_wait_gone(pid_t tid) {
+    for (unsigned looks = 0; syscall(SYS_tkill, tid, 0) == 0; looks++) {
+        if (looks < EAGER_LOOKS)
+            sched_yield();
+        else if (looks < EAGER_LOOKS + GOING_NAPS)
+            nap();
+        else
+            return;
+    }
+}
 
 bool tracee_run_call(pid_t tid) {
     return tracee_to_syscall_stop(tid) /* its entry */ && tracee_to_syscall_stop(tid) /* its exit */;

@@ -19,6 +19,21 @@ bool tracee_to_syscall_stop(pid_t tid);
 /* The same, to the exit from a call that may last. */
 bool tracee_to_late_stop(pid_t tid);
 
+/*
+ * Runs the clone(2) that the registers are set for, of a thread that is traced with PTRACE_O_TRACECLONE, up to where
+ * `child`, which is traced and stopped then, has been made; 0: it has failed, and the thread is at its exit. False: gone.
+ */
+bool tracee_run_clone(pid_t tid, pid_t *child);
+
+/* For a thread that runs to its end by itself: waits until there is nothing left of it, for some milliseconds at most. */
+void tracee_wait_gone(pid_t tid);
+
+/* Whether there is a stop to be waited for. */
+bool tracee_has_stopped(pid_t tid);
+
+/* Whether it is traced by this thread still. */
+bool tracee_is_ours(pid_t tid);
+
 /* Resumes until the exit of the system call that the registers are set for. False: gone. */
 bool tracee_run_call(pid_t tid);
 

@@ -31,6 +31,8 @@ export interface InjectedCall {
   fd?: [argument: number, index: number];
   /** Make this call even after an earlier one has failed (cleaning up). */
   always?: boolean;
+  /** Of the first: the thread sees 0 for its result. */
+  quiet?: boolean;
   /** Make this call only after an earlier one has failed (undoing). */
   onFailure?: boolean;
 }
@@ -176,6 +178,8 @@ export interface Native {
   notifSizes(): [number, number, number] | number;
   /** SECCOMP_IOCTL_NOTIF_RECV into `notif` (zeroed first). */
   notifRecv(listener: number, notif: Uint8Array): number;
+  /** A listener with notifications that {@link injectCalls} has put by, or -1. */
+  notifPutBy(): number;
   /** SECCOMP_IOCTL_NOTIF_SEND of struct seccomp_notif_resp. */
   notifSend(listener: number, response: Uint8Array): number;
   /** SECCOMP_IOCTL_NOTIF_ID_VALID; `id` is the first 8 bytes of `notif`. */
@@ -205,7 +209,10 @@ export interface Native {
    * or went away (-ESRCH); the notification is then unanswered. `results` of calls not made: -ECANCELED.
    *
    * `fds` are descriptors of this process that the thread has for the time of its calls. If they do
-   * not fit its table (-EMFILE), it makes no call and sees that.
+   * not fit its table (-EMFILE), it makes no call and sees that. With `apart`, a thread that is made for this makes the
+   * calls: it has the program's memory, but a descriptor table of its own, so that no other thread gets at them. It
+   * cannot always be made (-EAGAIN). `mark`, for the filter, is the sixth argument of its exit(2). Notifications of
+   * others that come meanwhile are put by, for `notifRecv` and `epollReceive` to give.
    */
   injectCalls(
     listener: number,
@@ -214,6 +221,8 @@ export interface Native {
     calls: InjectedCall[],
     results: Float64Array,
     fds?: number[],
+    apart?: boolean,
+    mark?: number,
   ): number;
   /**
    * Lets the thread `tid`, which waits in the notification `notif`, make its call again with `path` in place of

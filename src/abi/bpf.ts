@@ -1,10 +1,18 @@
 /** Classic BPF, as seccomp filters are written in: on struct seccomp_data. */
 import { native } from '../native.js';
 
+/** struct sock_filter. */
+export type Instruction = [code: number, jt: number, jf: number, k: number];
+
 // <linux/bpf_common.h>
 export const LD_W_ABS = 0x20;
 export const ALU_AND_K = 0x54;
 export const ALU_OR_K = 0x44;
+/** Into and from the first word of scratch memory: the former to the second register. */
+export const STORE: Instruction = [0x02, 0, 0, 0];
+export const LOAD_X: Instruction = [0x61, 0, 0, 0];
+export const JEQ_X = 0x1d;
+export const JGT_X = 0x2d;
 export const JEQ_K = 0x15;
 export const JGE_K = 0x35;
 export const JSET_K = 0x45;
@@ -21,9 +29,6 @@ export const NR = 0;
 export const ARCH = 4;
 export const argLow = (index: number) => 16 + index * 8;
 export const argHigh = (index: number) => 20 + index * 8;
-
-/** struct sock_filter. */
-export type Instruction = [code: number, jt: number, jf: number, k: number];
 
 /** The machine's kernel makes the call. */
 export const allow: Instruction = [RET_K, 0, 0, SECCOMP_RET_ALLOW];

@@ -47,6 +47,7 @@ export const SEEK_END = 2;
 export const PATH_MAX = 4096;
 
 /** <asm-generic/mman-common.h>, <linux/mman.h> */
+export const MAP_NONBLOCK = 0x10000;
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
 export const MREMAP_DONTUNMAP = 4;

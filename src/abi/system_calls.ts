@@ -15,11 +15,15 @@ import {
   fail,
   type Instruction,
   JEQ_K,
+  JEQ_X,
   JGE_K,
+  JGT_X,
   LD_W_ABS,
+  LOAD_X,
   notify,
   RET_A,
   SECCOMP_RET_ERRNO,
+  STORE,
   when,
   whenSet,
 } from './bpf.js';
@@ -45,6 +49,8 @@ import {
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
   MS_SYNC,
   NETLINK_KOBJECT_UEVENT,
   SO_DOMAIN,
@@ -262,6 +268,27 @@ const REFUSED_ADVICE = [
 const advice = ({ exact }: Needs): Instruction[] =>
   among(2, [...PAGE_ADVICE, ...(exact ? REFUSED_ADVICE : [])]);
 
+/** mremap(2) that gives more than there was, or puts it somewhere that is asked for, if no others count. */
+const remapping = (needs: Needs): Instruction[] =>
+  exactOrStrict(needs)
+    ? [notify]
+    : [
+        ...whenSet(argLow(3), MREMAP_FIXED | MREMAP_DONTUNMAP, notify),
+        [LD_W_ABS, 0, 0, argHigh(1)],
+        STORE,
+        LOAD_X,
+        [LD_W_ABS, 0, 0, argHigh(2)],
+        [JEQ_X, 1, 0, 0],
+        notify,
+        [LD_W_ABS, 0, 0, argLow(1)],
+        STORE,
+        LOAD_X,
+        [LD_W_ABS, 0, 0, argLow(2)],
+        [JGT_X, 1, 0, 0],
+        allow,
+        notify,
+      ];
+
 /** Those that make a process. */
 const forks = ({ watchProcesses }: Needs): Instruction[] => [
   ...whenSet(argLow(0), CLONE_NEWNS, notify),
@@ -399,6 +426,9 @@ export const systemCalls = {
   select: { args: [int, fd_set, fd_set, fd_set, address], filter: ofAny(0), ...polling },
   pselect6: { args: [int, fd_set, fd_set, fd_set, address, address], filter: ofAny(0), ...polling },
 
+  // The machine makes it, though not while a thread is lent what its program is not to have.
+  pidfd_getfd: { args: [fd, fd, int] },
+
   // The machine makes these; paths are then looked up from the caller's root.
   chroot: { args: [arg.path], ...path },
   pivot_root: { args: [arg.path, arg.path], ...path },
@@ -430,7 +460,8 @@ export const systemCalls = {
 
   // The machine makes these; we want to know what there is before.
   munmap: { args: [address, long], filter: unlessOurs, needed: strictOrProcesses },
-  mremap: { args: [address, long, long, int, address], needed: exactOrStrict },
+  mremap: { args: [address, long, long, int, address], filter: remapping },
+  remap_file_pages: { args: [address, long, int, long, int] },
   mlock: { args: [address, long], needed: strict },
   mlock2: { args: [address, long, int], needed: strict },
   mlockall: { args: [int], needed: strict },
@@ -442,7 +473,7 @@ export const systemCalls = {
   },
   mincore: { args: [address, long, address], needed: exact },
   exit_group: { args: [int], needed: strictOrProcesses },
-  exit: { args: [int], needed: processes },
+  exit: { args: [int], filter: unlessOurs, needed: processes },
   fork: { args: [], needed: processes },
   vfork: { args: [], needed: processes },
   clone: { args: [address, address], filter: forks },

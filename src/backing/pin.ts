@@ -24,6 +24,7 @@ export class PinnedMemfd implements MappableMemory {
   /** As what it is mapped through buffers. */
   readonly tracked = new Set<Tracked>();
   vm_flags = 0;
+  readonly givenAs = new Set<number>();
   describe?: () => string;
 
   constructor(fd: number) {
@@ -72,6 +73,12 @@ export class Pins {
   at({ dev, ino }: Inode): PinnedMemfd | undefined {
     const memfd = this.#memfds.get(ino);
     return memfd?.dev === dev ? memfd : undefined;
+  }
+
+  /** Whether any of them is mapped as a part of a buffer. */
+  get anyMapped(): boolean {
+    for (const { tracked } of this.#memfds.values()) if (tracked.size > 0) return true;
+    return false;
   }
 
   /** The kernel ends. */

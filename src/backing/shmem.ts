@@ -43,6 +43,8 @@ export interface Tracked {
 export interface MappableMemory {
   /** The kernel's own descriptor, O_RDWR. */
   readonly fd: number;
+  /** Bytes, if that is known. */
+  readonly size?: number | undefined;
   /** A new descriptor of it, of this process and close-on-exec, for a program to map it through. */
   open(flags: number): number;
   /**
@@ -57,6 +59,8 @@ export interface MappableMemory {
    * without; what they forbid then is refused to programs that are started with `exact`.
    */
   readonly vm_flags?: number;
+  /** At which descriptors programs had it when they gave it. Missing: it is of the kernel's own making. */
+  readonly givenAs?: ReadonlySet<number> | undefined;
   /** What it is, for the log. */
   describe?(): string;
   /** As what its mappings are told apart, of those there are now. */

@@ -46,6 +46,14 @@ export class TrackedMemory implements MappableMemory, Tracked {
     return this.whole.bytes();
   }
 
+  get givenAs(): ReadonlySet<number> | undefined {
+    return this.whole.givenAs;
+  }
+
+  get size(): number | undefined {
+    return this.whole.size;
+  }
+
   get vm_flags(): number {
     return this.whole.vm_flags ?? 0;
   }

@@ -42,7 +42,7 @@ the fence with poll(2). "fences" says how often that took time, and how much.`,
     const progress = new Progress(frames);
     try {
       checkPicture(picture);
-      checkOut(out, picture);
+      checkOut(out);
       if (filter) checkFilter(filter);
       // Fences that nobody signals are known before all is given up.
       using kernel = new Kernel({ fenceTimeout: (timeout * 1000) / 2 });
@@ -94,36 +94,24 @@ function count(option: string, text: string | undefined, otherwise: number): num
 const PNG_SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
 function checkPicture(path: string): void {
-  let isPicture = false;
-  attempt('read', path, () => {
-    isPicture = isPng(path);
-  });
-  if (!isPicture) throw new DemoError(`${path}: not a PNG`);
-}
-
-function isPng(path: string): boolean {
   const start = Buffer.alloc(PNG_SIGNATURE.length);
-  const fd = openSync(path, 'r');
-  try {
-    readSync(fd, start);
-  } finally {
-    closeSync(fd);
-  }
-  return start.equals(PNG_SIGNATURE);
+  attempt('read', path, () => {
+    const fd = openSync(path, 'r');
+    try {
+      readSync(fd, start);
+    } finally {
+      closeSync(fd);
+    }
+  });
+  if (!start.equals(PNG_SIGNATURE)) throw new DemoError(`${path}: not a PNG`);
 }
 
 /** Before the film, not after it: the display would only find out at its end. */
-function checkOut(path: string, picture: string): void {
-  const refuse = (why: string) => new DemoError(`cannot write ${path}: ${why}`);
+function checkOut(path: string): void {
   attempt('write', path, () => {
     const there = statSync(path, { throwIfNoEntry: false });
-    if (there?.isDirectory()) throw refuse('it is a directory');
+    if (there?.isDirectory()) throw new DemoError(`cannot write ${path}: it is a directory`);
     accessSync(there ? path : dirname(path), constants.W_OK);
-    if (!there?.isFile() || there.size === 0) return;
-    // Somebody's program, mostly, or the picture, where the value of the option was forgotten.
-    const { dev, ino } = statSync(picture);
-    if (there.dev === dev && there.ino === ino) throw refuse('it is the picture that is read');
-    if (!isPng(path)) throw refuse('it is something else than a PNG');
   });
 }
 

@@ -5,20 +5,30 @@ import { type InjectedCall, native } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
 
+/** For the filter to let a call through, as the sixth argument. */
+export const MARK = REDIRECTED.high * 2 ** 32 + REDIRECTED.low;
+
+/** Descriptors of ours that injected calls need. */
+interface Loan {
+  fds: number[];
+  /** What they are of is not to be had by the program otherwise: no thread of it may get at them. */
+  apart: boolean;
+}
+
 /**
  * Lets the caller make other system calls in place of its own, whose result the first of them becomes;
- * it has the descriptors `fds` of ours meanwhile. That takes ptrace(2): a process that something else
+ * it has the descriptors of a loan meanwhile. That takes ptrace(2): a process that something else
  * traces already gets EPERM, and the log says why.
  */
 export function injectOrRefuse(
   call: Call,
   what: string,
   calls: InjectedCall[],
-  fds: number[],
+  { fds, apart }: Loan,
 ): Answer {
   const { listener, notif, tid, task } = call;
   const results = new Float64Array(calls.length);
-  const answer = native.injectCalls(listener, notif, tid, calls, results, fds);
+  const answer = native.injectCalls(listener, notif, tid, calls, results, fds, apart, MARK);
   if (answer === -Errno.EPERM) {
     reportRefusal(call, `process ${task.pid} cannot ${what}`);
     return -Errno.EPERM;
@@ -27,7 +37,6 @@ export function injectOrRefuse(
   return ANSWERED;
 }
 
-const MARK = REDIRECTED.high * 2 ** 32 + REDIRECTED.low;
 const result = new Float64Array(1);
 
 /**

@@ -1,4 +1,6 @@
-/** Which mappings of a program are ours, and what they refuse as a driver's would: programs with `exact`. */
+/** Which mappings of a program are ours, and what they refuse as a driver's would: mostly to programs with `exact`. */
+
+import { PROT_READ } from '../../ioctl/index.js';
 import {
   MADV_COLD,
   MADV_DODUMP,
@@ -24,12 +26,15 @@ import {
   VM_MIXEDMAP,
   VM_PFNMAP,
 } from '../backing/shmem.js';
+import { TrackedMemory } from '../backing/tracked.js';
 import type { KernelCore } from '../core.js';
 import { Errno } from '../errno.js';
+import type { File, MemoryPiece } from '../fs/file.js';
 import type { Inode } from '../host/descriptors.js';
 import { type Mapping, mappingsWithin } from '../host/maps.js';
 import { PAGE_SIZE, pageAlign } from '../mm/page.js';
 import { copyToUser } from '../mm/uaccess.js';
+import { STAT_FIELDS, Stat } from '../native.js';
 import { PerKernel } from '../per_kernel.js';
 import type { Call } from './call.js';
 
@@ -87,9 +92,36 @@ function knownOf(
   return memory && { vm_flags: memory.vm_flags ?? 0, pieced: false };
 }
 
-/** What a mremap(2) fails with that a driver's mapping does not allow; undefined: the machine makes it. */
-export function refusedMremap(call: Call): number | undefined {
-  if (!call.needs.exact) return undefined;
+const stat = new Float64Array(STAT_FIELDS);
+
+/** Whether a process has a memory of a program's by a descriptor of its own, where we have seen it. */
+export function hasMemory({ task }: Call, memory: MappableMemory | undefined): boolean {
+  if (!memory?.givenAs) return false;
+  const { dev, ino } = inodeOf(memory);
+  return [...memory.givenAs].some(
+    (fd) => task.fstat(fd, stat) && stat[Stat.ino] === ino && stat[Stat.dev] === dev,
+  );
+}
+
+/** The files of ours that parts of programs' memory are mapped through. */
+const fileBehind = new WeakMap<Tracked, File>();
+
+/** A part of a buffer, and a mapping of it. */
+export interface Part {
+  mapping: Mapping;
+  file: File;
+  piece: MemoryPiece;
+}
+
+/**
+ * What a mremap(2) fails with that a driver's mapping does not allow; undefined: the machine makes it. Without `exact`
+ * that is of parts of other programs' memory alone: what is beyond the part is not the caller's to see. One of these
+ * that may go anywhere is made here, so that it is known where it is.
+ */
+export function remapped(call: Call): number | Part | undefined {
+  const { exact } = call.needs;
+  const { kernel } = call.task;
+  if (!exact && !kernel.pins.anyMapped) return undefined;
   const [from, to, flags] = [call.arg(0), call.arg(4), call.arg(3)];
   const [oldSize, newSize] = [pageAlign(call.arg(1)), pageAlign(call.arg(2))];
   const fixed = (flags & MREMAP_FIXED) !== 0;
@@ -99,18 +131,56 @@ export function refusedMremap(call: Call): number | undefined {
   if (fixed && (!(flags & MREMAP_MAYMOVE) || to % PAGE_SIZE !== 0 || overlaps)) return undefined;
   const [first] = oursWithin(call, from, from + 1);
   if (!first) return undefined;
-  const { kernel } = call.task;
   // There is no second one of a private mapping, whatever it is of.
   if (oldSize === 0 && !first.shared) return undefined;
+  const isStrange = first.tracked && !hasMemory(call, kernel.pins.at(first));
+  if (!exact && !isStrange) return undefined;
+  const more = oldSize === 0 || newSize > oldSize;
+  const kept = (flags & MREMAP_DONTUNMAP) !== 0;
   if (first.vm_flags & (VM_DONTEXPAND | VM_PFNMAP)) {
-    if (flags & MREMAP_DONTUNMAP) return -Errno.EINVAL;
-    if (oldSize === 0 || newSize > oldSize) return -Errno.EFAULT;
+    if (kept) return -Errno.EINVAL;
+    if (more) return -Errno.EFAULT;
   }
-  if (!fixed) return undefined;
+  if (isStrange && (more || kept)) {
+    if (from + oldSize > first.end && !first.pieced) return -Errno.EFAULT;
+    const part = partOf(call, first, from, newSize);
+    if (!part) return -Errno.EFAULT;
+    if (!fixed && flags & MREMAP_MAYMOVE) return part;
+  }
   const several = first.end < from + Math.min(oldSize, newSize) && !first.pieced;
-  if (several && !kernel.has('mremap_several')) return -Errno.EFAULT;
-  first.tracked?.noteMapping(to, newSize, first.pieced);
+  if (fixed && several && !kernel.has('mremap_several')) return -Errno.EFAULT;
+  if (fixed || more) first.tracked?.noteMapping(fixed ? to : from, newSize, first.pieced);
   return undefined;
+}
+
+/** The part of a buffer that a mapping shows from an address on, if that is in one piece. */
+function partOf({ task }: Call, mapping: Ours, address: number, length: number): Part | undefined {
+  const { tracked, pieced } = mapping;
+  const file = tracked && fileBehind.get(tracked);
+  if (!file || pieced) return undefined;
+  const offset = mapping.offset + address - mapping.start;
+  const whole = { offset: 0, length: file.attributes.size, prot: PROT_READ, shared: true };
+  const pieces = file.f_op.mmap?.(file, whole, task) ?? [];
+  const piece = pieces.find(
+    (each) =>
+      each.memory === (tracked as unknown) &&
+      each.offset <= offset &&
+      offset + length <= each.offset + each.length,
+  );
+  return piece && { mapping, file, piece: { ...piece, offset, length } };
+}
+
+/** Takes note of it. */
+export function noteMappedThrough(memory: MappableMemory, file: File): void {
+  if (memory instanceof TrackedMemory) fileBehind.set(memory, file);
+}
+
+/** The mapping of a part of a program's memory that is at an address, and the file that it was made through. */
+export function mappedThrough(call: Call, address: number): (Mapping & { file: File }) | undefined {
+  if (!call.task.kernel.pins.anyMapped) return undefined;
+  const [first] = oursWithin(call, address, address + 1);
+  const file = first?.tracked && fileBehind.get(first.tracked);
+  return file && { ...first, file };
 }
 
 /** Linux's VM_SPECIAL. */

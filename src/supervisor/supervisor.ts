@@ -70,6 +70,7 @@ export class Supervisor {
       again: (call, { options }) => {
         this.#answer(call, options.resume);
         this.#tasks.retire(call.task);
+        if (native.notifPutBy() >= 0) this.#serve();
       },
       attempt: (call, action) => this.#attempt(call, action),
       ended: (call, result) => {

@@ -163,6 +163,7 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): PinnedMemfd {
   if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
   const fresh = task.kernel.pins.pin(openForPin(task, fd));
   const { memory } = fresh;
+  memory.givenAs.add(fd);
   if (pins.has(memory.ino)) fresh.unpin();
   else pins.set(memory.ino, fresh);
 

@@ -48,6 +48,8 @@ function duplicateTo(call: Call, cloexec: boolean): Answer {
 }
 
 export const dupCalls = {
+  // While it is here no thread is lent anything: one call is handled at a time.
+  pidfd_getfd: () => CONTINUE,
   dup: (call) => duplicate(call, 0, false),
   dup2: (call) => duplicateTo(call, false),
   dup3(call) {

@@ -5,6 +5,7 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_NORESERVE,
+  MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_TYPE,
@@ -12,18 +13,24 @@ import {
   O_RDONLY,
   O_RDWR,
   PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
 } from '../../../ioctl/index.js';
+import { MAP_NONBLOCK, MREMAP_DONTUNMAP } from '../../abi/constants.js';
 import { INJECTED_MMAP } from '../../abi/system_calls.js';
 import type { MappableMemory } from '../../backing/shmem.js';
+import { Errno } from '../../errno.js';
 import type { File, MemoryPiece } from '../../fs/file.js';
+import type { Mapping } from '../../host/maps.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { PAGE_SIZE, pageAlign } from '../../mm/page.js';
 import { type InjectedCall, native } from '../../native.js';
 import { isOwnMemory, mmapFile } from '../../syscall/mmap.js';
 import { ANSWERED, type Answer, type Call, CONTINUE, type Handler } from '../call.js';
-import { injectOrRefuse } from '../inject.js';
-import { noteMapped } from '../mappings.js';
+import { injectOrRefuse, MARK } from '../inject.js';
+import { hasMemory, mappedThrough, noteMapped, noteMappedThrough, remapped } from '../mappings.js';
 import { fileOf } from './fd.js';
+import { populating } from './pages.js';
 
 /** x86-64 alone has this flag; elsewhere the bit means nothing. */
 const MAP_32BIT = 0x40;
@@ -50,7 +57,7 @@ const mmap: Handler = (call) => {
     else if (call.answered >= 0) observe(call, file, call.answered);
     return answer;
   }
-  const answer = mapPieces(call, file, pieces);
+  const answer = mapPieces(call, file, pieces, { address: call.arg(0), length, prot, flags });
   if (answer === ANSWERED && call.answered >= 0) observe(call, file, call.answered);
   return answer;
 };
@@ -80,40 +87,103 @@ function mapAsAsked(call: Call): typeof ANSWERED | typeof CONTINUE {
   return ANSWERED;
 }
 
+/** What mmap(2) is asked for, but for the file and the place in it. */
+interface Placement {
+  address: number;
+  length: number;
+  prot: number;
+  flags: number;
+  /** The caller sees 0 for the address. */
+  quiet?: boolean;
+  /** What is not mapped any more, once that is. */
+  instead?: { address: number; length: number };
+}
+
 /**
  * Makes a mapping that the machine's kernel cannot make from the call as it stands: the calling thread
  * is made to map the pieces itself.
  */
-function mapPieces(call: Call, file: File, pieces: MemoryPiece[]): Answer {
+function mapPieces(call: Call, file: File, pieces: MemoryPiece[], at: Placement): Answer {
+  const { quiet, instead } = at;
   const mode = (file.f_flags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR;
   const memories = [...new Set(pieces.map(({ memory }) => memory))];
   const fds: number[] = [];
   try {
     for (const memory of memories) fds.push(memory.open(mode));
-    const calls = mappingCalls(call, pieces, memories);
-    const answer = injectOrRefuse(call, 'map this kind of buffer', calls, fds);
+    const calls = mappingCalls(at, pieces, memories);
+    if (quiet && calls[0]) calls[0].quiet = true;
+    if (instead) calls.push(unmap(instead));
+    const apart = !memories.every((memory) => isKnown(call, memory, pieces));
+    const answer = injectOrRefuse(call, 'map this kind of buffer', calls, { fds, apart });
     if (answer === ANSWERED && call.answered >= 0) {
-      const length = pageAlign(call.arg(1));
+      const address = call.answered;
+      const length = pageAlign(at.length);
       for (const memory of memories) {
-        memory.noteMapping?.(call.answered, length, pieces.length > 1);
+        memory.noteMapping?.(address, length, pieces.length > 1);
+
+        noteMappedThrough(memory, file);
         if (call.needs.exact) noteMapped(call.task.kernel, memory);
       }
     }
+    if (quiet) call.answered = Math.min(0, call.answered);
     return answer;
   } finally {
     for (const fd of fds) native.close(fd);
   }
 }
 
+/** remap_file_pages(2), which puts another part of a buffer in a mapping's place. */
+const remap_file_pages: Handler = (call) => {
+  const address = Math.floor(call.arg(0) / PAGE_SIZE) * PAGE_SIZE;
+  const length = Math.floor(call.arg(1) / PAGE_SIZE) * PAGE_SIZE;
+  const mapping = mappedThrough(call, address);
+  // What is wrong whatever is mapped is for the machine to refuse.
+  if (!mapping?.shared || call.int(2) !== 0 || length === 0) return CONTINUE;
+  const { file } = mapping;
+  if (address + length > mapping.end) return -Errno.EINVAL;
+  const prot = protectionOf(mapping);
+  const flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE | (call.int(4) & MAP_NONBLOCK);
+  const offset = call.arg(3) * PAGE_SIZE;
+  const pieces = mmapFile(file, { length, prot, flags, offset }, call.task);
+  return mapPieces(call, file, pieces, { address, length, prot, flags, quiet: true });
+};
+
+/** mremap(2): what is not for the machine is made anew, in the place of what there was or beside it. */
+const mremap: Handler = (call) => {
+  const answer = remapped(call);
+  if (answer === undefined) return populating(call);
+  if (typeof answer === 'number') return answer;
+  const { mapping, file, piece } = answer;
+  const oldSize = pageAlign(call.arg(1));
+  const replaces = oldSize > 0 && !(call.int(3) & MREMAP_DONTUNMAP);
+  return mapPieces(call, file, [piece], {
+    address: 0,
+    length: piece.length,
+    prot: protectionOf(mapping),
+    flags: MAP_SHARED,
+    ...(replaces && { instead: { address: call.arg(0), length: oldSize } }),
+  });
+};
+
+const protectionOf = ({ readable, writable }: Mapping) =>
+  (readable ? PROT_READ : 0) | (writable ? PROT_WRITE : 0);
+
+/** Whether a descriptor of a memory gives a program no more than it has by itself, or is to map. */
+function isKnown(call: Call, memory: MappableMemory, pieces: MemoryPiece[]): boolean {
+  if (memory.givenAs) return hasMemory(call, memory);
+  return memory.size === sumOf(pieces.filter((piece) => piece.memory === memory));
+}
+
+const sumOf = (pieces: MemoryPiece[]) => pieces.reduce((sum, { length }) => sum + length, 0);
+
 /** Where mmap(2) takes its descriptor. */
 const FD_ARGUMENT = 4;
 
 function mappingCalls(
-  call: Call,
+  { address, length, prot, flags }: Placement,
   pieces: MemoryPiece[],
   memories: MappableMemory[],
 ): InjectedCall[] {
-  const [address, length, prot, flags] = [call.arg(0), call.arg(1), call.int(2), call.int(3)];
   const nr = native.SYS.mmap as number;
   const upper = INJECTED_MMAP * 2 ** 32;
   const map = (at: number, size: number, how: number, piece: MemoryPiece): InjectedCall => ({
@@ -138,9 +208,12 @@ function mappingCalls(
     calls.push({ ...map(at, piece.length, each, piece), base: 0 });
     at += piece.length;
   }
-  const munmap = native.SYS.munmap as number;
-  calls.push({ nr: munmap, args: [0, total], base: 0, onFailure: true });
+  calls.push({ ...unmap({ address: 0, length: total }), base: 0, onFailure: true });
   return calls;
 }
 
-export const mmapCalls = { mmap } satisfies Record<string, Handler>;
+function unmap({ address, length }: { address: number; length: number }): InjectedCall {
+  return { nr: native.SYS.munmap as number, args: [address, length, 0, 0, 0, MARK] };
+}
+
+export const mmapCalls = { mmap, mremap, remap_file_pages } satisfies Record<string, Handler>;

@@ -8,7 +8,7 @@ import { MADV_POPULATE_READ, MADV_POPULATE_WRITE } from '../../abi/constants.js'
 import { isRunning, threadsOf } from '../../host/threads.js';
 import { cacheOf } from '../../mm/cache/cache.js';
 import { type Call, CONTINUE, type Handler } from '../call.js';
-import { mincoreOfFrames, refusedMadvise, refusedMremap, refusedMsync } from '../mappings.js';
+import { mincoreOfFrames, refusedMadvise, refusedMsync } from '../mappings.js';
 
 const dropping: Handler = (call) => {
   cacheOf(call.task.kernel)?.leaving(call.task.pid, call.arg(0), call.arg(1));
@@ -77,7 +77,7 @@ export const fork: Handler = (call) => {
   return CONTINUE;
 };
 
-const populating = (call: Call): typeof CONTINUE => {
+export const populating = (call: Call): typeof CONTINUE => {
   cacheOf(call.task.kernel)?.populating(call.task.pid);
   return CONTINUE;
 };
@@ -90,7 +90,6 @@ export const pagesCalls = {
   fork,
   vfork: fork,
   clone3: fork,
-  mremap: (call) => refusedMremap(call) ?? populating(call),
   msync: (call) => refusedMsync(call) ?? CONTINUE,
   mincore: (call) => mincoreOfFrames(call) ?? CONTINUE,
   mlock: populating,

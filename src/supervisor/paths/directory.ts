@@ -78,7 +78,8 @@ export function directoryCalls({ paths, kernel, watches }: Context) {
     try {
       return file.lend(O_RDONLY, (fd) => {
         const fchdir: InjectedCall = { nr: native.SYS.fchdir as number, args: [-1], fd: [0, 0] };
-        return injectOrRefuse(call, 'change into this directory', [fchdir], [fd]);
+        const loan = { fds: [fd], apart: false };
+        return injectOrRefuse(call, 'change into this directory', [fchdir], loan);
       });
     } finally {
       file.put();
