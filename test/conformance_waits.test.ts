@@ -6,10 +6,7 @@ import { RECORDED_VERSIONS } from './run.js';
 
 beforeEach(needsCompiler);
 
-// What a call took is told in words: a machine that is very busy may need to be asked again.
-const options = { timeout: 180_000, retry: 2 };
-
-test('resv, wait: what differs is listed, and only that', options, async () => {
+test('resv, wait: what differs is listed, and only that', { timeout: 180_000 }, async () => {
   const kinds = ['wait', 'resv'].flatMap((name) =>
     RECORDED_VERSIONS.flatMap((version) =>
       LINKAGES.map((linkage) => [version, linkage, name] as const),

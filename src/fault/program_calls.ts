@@ -99,12 +99,13 @@ export class ProgramFaults {
     const interrupted = systemCall(name)?.interrupted;
     if (interrupted === undefined) return sleep(left);
     const { tid } = call;
+    const key = keyOf(call);
     return new Wait([], timeout(left), {
       interrupted,
       // A program with a timer would be delayed for ever if the same call, made once more, began anew.
       onInterrupt: () => {
         const until = Math.max(fault.from, performance.now()) + RESTART;
-        this.#interrupted.set(tid, { key: keyOf(call), fault, until });
+        this.#interrupted.set(tid, { key, fault, until });
         for (const [thread, { until }] of this.#interrupted) {
           if (until < performance.now()) this.#interrupted.delete(thread);
         }

@@ -157,15 +157,16 @@ function readTimeout(call: Call, index: number, unit: number): Timeout {
   return Math.min(timeout, Number.MAX_SAFE_INTEGER);
 }
 
-/** Linux leaves the time that was not needed in the argument. */
+/** Linux leaves the time that was not needed in the argument. It may be told when `call` is another one's already. */
 function tellLeft(call: Call, index: number, unit: number): (left: number) => void {
+  const address = call.arg(index);
+  const { mm } = call.task;
   return (left) => {
-    const address = call.arg(index);
     if (address === 0 || !Number.isFinite(left)) return;
     const seconds = Math.floor(left / 1000);
     const part = Math.floor(((left - seconds * 1000) * unit) / 1000);
     const rest = timespec.create({ tv_sec: BigInt(seconds), tv_nsec: BigInt(part) });
-    copyToUser(call.task.mm, address, rest);
+    copyToUser(mm, address, rest);
   };
 }
 
