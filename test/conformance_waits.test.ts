@@ -6,7 +6,7 @@ import { RECORDED_VERSIONS } from './run.js';
 
 beforeEach(needsCompiler);
 
-test('resv, wait: what differs is listed, and only that', { timeout: 180_000 }, async () => {
+test('resv, wait: what differs is listed, and only that', { timeout: 600_000 }, async () => {
   const kinds = ['wait', 'resv'].flatMap((name) =>
     RECORDED_VERSIONS.flatMap((version) =>
       LINKAGES.map((linkage) => [version, linkage, name] as const),
