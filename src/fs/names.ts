@@ -184,6 +184,7 @@ function isEmpty(directory: Directory): boolean {
 
 /** link(2) */
 export function linkName({ node, path }: Dentry, at: NewName, task: Task): void {
+  if (at.parent.dentry.unlinked) throw errno('ENOENT');
   if (mountPoint(path) !== mountPoint(`${at.parent.dentry.path}/${at.name}`)) throw errno('EXDEV');
   // fs.protected_hardlinks, which nearly every distribution sets.
   if (!isOwner(node, task)) throw errno('EPERM');
@@ -205,6 +206,7 @@ export function renameName(
   const { node, path } = dentry;
   const there = `${at.parent.dentry.path}/${at.name}`;
   if (mountPoint(path) !== mountPoint(there)) throw errno('EXDEV');
+  if (at.parent.dentry.unlinked) throw errno('ENOENT');
   if (target && flags & RENAME_NOREPLACE) throw errno('EEXIST');
   if (!target && flags & RENAME_EXCHANGE) throw errno('ENOENT');
   if (node instanceof Directory && `${there}/`.startsWith(`${path}/`) && target !== dentry) {
@@ -218,7 +220,6 @@ export function renameName(
     throw errno(flags & RENAME_EXCHANGE ? 'EINVAL' : 'ENOTEMPTY');
   }
   if (target?.node === node) return;
-  if (at.parent.dentry.unlinked) throw errno('ENOENT');
   const parent = mayDelete(dentry, task);
   if (target) mayReplace(dentry, target, flags, task);
   else if (!mayAccess(at.parent, MAY_WRITE | MAY_EXEC, task)) throw errno('EACCES');

@@ -162,7 +162,6 @@ export class PathLookup {
     if (link.endsWith(DELETED)) {
       const file = task.fileAt(dirfd);
       const directory = directoryOf(file);
-      if (directory?.dentry.unlinked) return { kind: 'error', code: 'ENOENT' };
       if (directory) return { at: directory.dentry.path, directory, ours: true };
       if (file) return { kind: 'error', code: 'ENOTDIR' };
     }

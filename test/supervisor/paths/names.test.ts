@@ -1,4 +1,5 @@
 /** Calls that make names, take them away, and change inodes: of ours as on devtmpfs and sysfs, of the machine's never. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +64,20 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
       expect.stringMatching(/cannot make a regular file \/dev\/udmabuf: .* \(EPERM\)$/),
     ]);
   });
+
+  asRoot(
+    'of root finds of a removed directory what there is of it in a tmpfs',
+    async ({ skip }) => {
+      const removed = program('removed', linkage);
+      const folder = mkdtempSync('/dev/shm/dmabuf-shim-');
+      const machine = spawnSync(removed, [folder, '/dev/null'], { encoding: 'utf8' });
+      rmSync(folder, { recursive: true });
+      if (machine.status !== 0) skip('no nodes can be made in /dev/shm');
+      expect(machine.stdout).toContain('getdents64 of .: -1 ENOENT');
+      const { stdout } = await run({}, removed, ['/dev/dma_heap', '/dev/udmabuf']);
+      expect(stdout).toBe(machine.stdout);
+    },
+  );
 
   asUser('of somebody else makes nothing there', async () => {
     expect((await names(['refused', '/dev/dma_heap'], linkage)).lines).toEqual([
