@@ -432,6 +432,7 @@ export const systemCalls = {
   // The machine makes these; paths are then looked up from the caller's root.
   chroot: { args: [arg.path], ...path },
   pivot_root: { args: [arg.path, arg.path], ...path },
+  mount: { args: [arg.path, arg.path, arg.string, int, address], ...path },
   unshare: { args: [long], filter: () => [...whenSet(argLow(0), CLONE_NEWNS, notify), allow] },
   setns: { args: [fd, long] },
 

@@ -148,9 +148,14 @@ export function makeFile(
 }
 
 function refuse({ parent, name }: NewName, kind: Kind, task: Task) {
+  return refuseHere(task, `make a ${kind} ${parent.dentry.path}/${name}`);
+}
+
+/** EPERM, and a line in the log, for what the machine would have to have: `what` nobody can do with a name of ours. */
+export function refuseHere(task: Task, what: string) {
   task.kernel.printk(
     KERN_WARNING,
-    `dmabuf-shim: process ${task.pid} cannot make a ${kind} ${parent.dentry.path}/${name}: that name is this kernel's alone (EPERM)`,
+    `dmabuf-shim: process ${task.pid} cannot ${what}: that name is this kernel's alone (EPERM)`,
   );
   return errno('EPERM');
 }

@@ -4,8 +4,10 @@
  */
 #include "kit.h"
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <utime.h>
@@ -180,12 +182,32 @@ static void machine(const char *folder) {
     say("unlink", unlink(from));
 }
 
+/* What would have names of ours begin, or be mounted, somewhere. */
+static void roots(const char *folder) {
+    char path[4096];
+    snprintf(path, sizeof path, HEAPS "/../..%s", folder);
+    say("chroot to ours", chroot(HEAPS));
+    say("chroot to a node", chroot(HEAP));
+    say("chroot to nothing", chroot(HEAPS "/none"));
+    say("pivot_root to ours", syscall(SYS_pivot_root, HEAPS, folder));
+    say("pivot_root to a node", syscall(SYS_pivot_root, folder, HEAP));
+    int result = syscall(SYS_pivot_root, folder, folder), code = errno;
+    printf("pivot_root by a way of ours: %d\n", result == syscall(SYS_pivot_root, path, path) && code == errno);
+    say("mount over ours", mount("none", HEAPS, "tmpfs", 0, NULL));
+    say("mount of ours", mount(HEAPS, folder, NULL, MS_BIND, NULL));
+    say("mount over nothing", mount("none", HEAPS "/none", "tmpfs", 0, NULL));
+    say("mount by a way of ours", mount("none", path, "no such", 0, NULL));
+    chdir(HEAPS);
+    say("chroot to where it is", chroot("."));
+}
+
 int main(int argc, char **argv) {
     const char *what = argv[1], *argument = argc > 2 ? argv[2] : "";
     if (!strcmp(what, "make")) make();
     else if (!strcmp(what, "refused")) refused(argument);
     else if (!strcmp(what, "inode")) inode();
     else if (!strcmp(what, "watch")) watch();
+    else if (!strcmp(what, "roots")) roots(argument);
     else machine(argument);
     return 0;
 }

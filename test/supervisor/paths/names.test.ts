@@ -1,6 +1,6 @@
 /** Calls that make names, take them away, and change inodes: of ours as on devtmpfs and sysfs, of the machine's never. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -202,6 +202,35 @@ describe('a way that leads through ours to the machine', () => {
       'unlink: done',
     ]);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('is one to pivot_root and mount as well; ours is not for them, nor for chroot', async () => {
+    const { lines, kernel } = await names(['roots', folder]);
+    const capabilities = /^CapEff:\t(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    const may = (capability: bigint) => (BigInt(`0x${capabilities}`) >> capability) & 1n;
+    const [CAP_SYS_CHROOT, CAP_SYS_ADMIN] = [18n, 21n];
+    const root = may(CAP_SYS_ADMIN);
+    expect(lines).toEqual([
+      'chroot to ours: EPERM',
+      'chroot to a node: ENOTDIR',
+      'chroot to nothing: ENOENT',
+      `pivot_root to ours: ${root ? 'EINVAL' : 'EPERM'}`,
+      `pivot_root to a node: ${root ? 'ENOTDIR' : 'EPERM'}`,
+      'pivot_root by a way of ours: 1',
+      'mount over ours: EPERM',
+      'mount of ours: EPERM',
+      'mount over nothing: ENOENT',
+      `mount by a way of ours: ${root ? 'ENODEV' : 'EPERM'}`,
+      'chroot to where it is: EPERM',
+    ]);
+    const said = kernel.dmesg().filter((line) => line.includes('cannot'));
+    const changes = may(CAP_SYS_CHROOT) ? ['make /dev/dma_heap its root'] : [];
+    const mounts = root ? Array(2).fill('mount at, or from, /dev/dma_heap') : [];
+    expect(said.map((line) => /cannot (.*): that name/.exec(line)?.[1])).toEqual([
+      ...changes,
+      ...mounts,
+      ...changes,
+    ]);
   });
 
   asRoot('what is made in a directory of the machine’s is the machine’s', async () => {
