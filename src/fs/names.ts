@@ -2,13 +2,15 @@
 import { CAP_FOWNER, CAP_MKNOD } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
+import { machineNodeOf } from '../host/device_node.js';
 import { native } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
 import type { Task } from '../task.js';
 import type { CharDeviceOperations } from './char_dev.js';
+import { makedev } from './dev_t.js';
 import { isOursAlone } from './directories.js';
 import { isKernelsAlone, mountPoint } from './file_system.js';
-import type { NewName } from './namei.js';
+import { find, type NewName } from './namei.js';
 import { isOwner, MAY_EXEC, MAY_WRITE, mayAccess } from './permission.js';
 import {
   currentTime,
@@ -121,6 +123,18 @@ function deviceNode(mode: number, rdev: DeviceNumber, task: Task): FileNode {
   const device = deviceOf(task.kernel, mode, rdev);
   const { f_op = noDriver, private_data } = device ?? {};
   return new FileNode({ mode, rdev, f_op, private_data });
+}
+
+/** The machine's own node of the device that a program has made a node of, unless ours is seen in its place. */
+export function machineNode({ root }: KernelCore, { f_op, mode, rdev }: FileNode) {
+  if (f_op !== noDriver || !rdev) return undefined;
+  const kind = (mode & S_IFMT) === S_IFBLK ? 'block' : 'char';
+  const path = machineNodeOf(kind, rdev, makedev(rdev.major, rdev.minor));
+  if (!path) return undefined;
+  const slash = path.lastIndexOf('/');
+  const [parent, name] = [find(root, path.slice(0, slash)), path.slice(slash + 1)];
+  const ours = parent && (isOursAlone(parent) || parent.lookup(name) || parent.hides(name));
+  return ours ? undefined : path;
 }
 
 /** Whether a device of this kernel has these numbers. */

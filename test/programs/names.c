@@ -182,6 +182,27 @@ static void machine(const char *folder) {
     say("unlink", unlink(from));
 }
 
+/* Nodes of the machine's devices, and of none. */
+static void numbers(void) {
+    char byte = 1;
+    struct stat st;
+    say("mknod", mknod(HEAPS "/zero", S_IFCHR | 0600, makedev(1, 5)));
+    int fd = open(HEAPS "/zero", O_RDONLY);
+    say("open", fd);
+    say("read", read(fd, &byte, 1));
+    printf("%d\n", byte);
+    fstat(fd, &st);
+    printf("%u:%u\n", major(st.st_rdev), minor(st.st_rdev));
+    say("as a directory", open(HEAPS "/zero", O_RDONLY | O_DIRECTORY));
+    say("by its name alone", open(HEAPS "/zero", O_PATH));
+    mknod(HEAPS "/none", S_IFCHR | 0600, makedev(300, 7));
+    say("of no device", open(HEAPS "/none", O_RDONLY));
+    mknod(HEAPS "/block", S_IFBLK | 0600, makedev(300, 7));
+    say("of no block device", open(HEAPS "/block", O_RDONLY));
+    mknod(HEAPS "/whiteout", S_IFCHR | 0600, 0);
+    say("of nothing", open(HEAPS "/whiteout", O_RDONLY));
+}
+
 /* What would have names of ours begin, or be mounted, somewhere. */
 static void roots(const char *folder) {
     char path[4096];
@@ -207,6 +228,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(what, "refused")) refused(argument);
     else if (!strcmp(what, "inode")) inode();
     else if (!strcmp(what, "watch")) watch();
+    else if (!strcmp(what, "numbers")) numbers();
     else if (!strcmp(what, "roots")) roots(argument);
     else machine(argument);
     return 0;

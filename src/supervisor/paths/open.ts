@@ -23,7 +23,7 @@ import { AT_FDCWD, MFD_CLOEXEC } from '../../abi/constants.js';
 import { Errno, orThrow } from '../../errno.js';
 import type { File } from '../../fs/file.js';
 import type { FoundDescriptor, NotFound, Restrictions } from '../../fs/namei.js';
-import { makeFile } from '../../fs/names.js';
+import { machineNode, makeFile } from '../../fs/names.js';
 import { openDentry, pathFile } from '../../fs/open.js';
 import { isOwner, MAY_READ, MAY_WRITE, mayAccess } from '../../fs/permission.js';
 import {
@@ -74,9 +74,9 @@ export function openCalls({ paths, kernel, watches }: Context) {
       case 'error':
         return flags & O_CREAT ? notCreated(call, found) : -Errno[found.code];
       case 'node':
-        return openNode(call, found.dentry, flags);
+        return openNode(call, found.dentry, flags, argument);
       case 'descriptor':
-        return openDescriptor(call, found, flags);
+        return openDescriptor(call, found, flags, argument);
       case 'machine':
         return redirect(call, argument, found.path);
     }
@@ -89,7 +89,7 @@ export function openCalls({ paths, kernel, watches }: Context) {
     return makeFile(free, 'regular file', call.task);
   }
 
-  function openNode(call: Call, dentry: Dentry, flags: number): Answer {
+  function openNode(call: Call, dentry: Dentry, flags: number, argument: number): Answer {
     const { node } = dentry;
     const isDirectory = node instanceof Directory;
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
@@ -109,6 +109,8 @@ export function openCalls({ paths, kernel, watches }: Context) {
     if (!mayAccess(node, wanted, call.task)) return -Errno.EACCES;
     if (flags & O_NOATIME && !isOwner(node, call.task)) return -Errno.EPERM;
     if (flags & O_DIRECT) return -Errno.EINVAL;
+    const machines = node instanceof FileNode && machineNode(kernel, node);
+    if (machines) return redirect(call, argument, machines);
     // With its descriptor the caller goes on: the path may then be something else.
     if (node instanceof FileNode) kernel.observers.call?.keep();
     const file = openDentry(dentry, call.task, flags);
@@ -133,7 +135,12 @@ export function openCalls({ paths, kernel, watches }: Context) {
   }
 
   /** Opening /proc/PID/fd/N opens what the descriptor is of, once more. */
-  function openDescriptor(call: Call, found: FoundDescriptor, flags: number): Answer {
+  function openDescriptor(
+    call: Call,
+    found: FoundDescriptor,
+    flags: number,
+    argument: number,
+  ): Answer {
     const file = kernel.files.at(found.pid, found.fd);
     if (!file) return CONTINUE;
     if (found.of === 'fdinfo') {
@@ -144,7 +151,7 @@ export function openCalls({ paths, kernel, watches }: Context) {
     if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
     if (flags & O_NOFOLLOW) return flags & O_PATH ? CONTINUE : -Errno.ELOOP;
     const { dentry } = file.attributes;
-    if (dentry) return openNode(call, dentry, flags);
+    if (dentry) return openNode(call, dentry, flags, argument);
     if (flags & O_DIRECTORY) return -Errno.ENOTDIR;
     // An anonymous inode has no way to be opened.
     return flags & O_PATH ? CONTINUE : -Errno.ENXIO;

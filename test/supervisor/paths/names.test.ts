@@ -79,6 +79,21 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
     },
   );
 
+  asRoot('of root opens the machine’s device by a node that it has made of it', async () => {
+    expect((await names(['numbers'], linkage)).lines).toEqual([
+      'mknod: done',
+      'open: done',
+      'read: done',
+      '0',
+      '1:5',
+      'as a directory: ENOTDIR',
+      'by its name alone: done',
+      'of no device: ENXIO',
+      'of no block device: ENXIO',
+      'of nothing: ENXIO',
+    ]);
+  });
+
   asUser('of somebody else makes nothing there', async () => {
     expect((await names(['refused', '/dev/dma_heap'], linkage)).lines).toEqual([
       'mkdir: EACCES',
