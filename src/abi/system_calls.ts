@@ -206,19 +206,14 @@ function ofHigh(then: readonly Instruction[]): Instruction[] {
 }
 
 /** Bytes go from one descriptor to another; either may be one of those. */
-const between =
-  (one: number, other: number) =>
-  ({ exact }: Needs): Instruction[] =>
-    exact
-      ? [notify]
-      : [
-          ...[one, other].flatMap((index): Instruction[] => [
-            [LD_W_ABS, 0, 0, argLow(index)],
-            [JGE_K, 0, 1, HIGH_FDS],
-            notify,
-          ]),
-          allow,
-        ];
+function between(one: number, other: number, { exact }: Needs): Instruction[] {
+  const asked = [one, other].flatMap((index): Instruction[] => [
+    [LD_W_ABS, 0, 0, argLow(index)],
+    [JGE_K, 0, 1, HIGH_FDS],
+    notify,
+  ]);
+  return exact ? [notify] : [...asked, allow];
+}
 
 const duplicates = (): Instruction[] => [...ofHigh([notify]), allow];
 
@@ -312,7 +307,7 @@ const reading = { needed: reads, filter: transfersOf('reads'), ...transfer };
 const writing = { needed: writes, filter: transfersOf('writes'), ...transfer };
 const piping = (one: number, other: number) => ({
   needed: (needs: Needs) => needs.exact || high(needs),
-  filter: between(one, other),
+  filter: (needs: Needs) => between(one, other, needs),
 });
 const waiting = { interrupted: ERESTARTSYS };
 const polling = { errors: WAIT, interrupted: ERESTARTNOHAND };

@@ -112,6 +112,8 @@ class Walk {
   readonly #elsewhere: boolean;
   #links = 0;
   #detour = false;
+  /** It began at something that is open, and may have been removed. */
+  #fromOpen: boolean;
   /** Where the way may not leave; restricted lookups only. */
   readonly #top: string;
   #place: NewName | undefined;
@@ -123,6 +125,7 @@ class Walk {
     this.#elsewhere = caller.root !== '' || names.directories.areElsewhere;
     this.#at = start.at === '/' ? '' : start.at;
     this.#directory = start.directory ?? this.#directoryAt(this.#at);
+    this.#fromOpen = start.directory !== undefined;
     this.#todo = path.split('/').reverse();
     this.#top = this.#at;
   }
@@ -213,7 +216,8 @@ class Walk {
     if (directory && (directory.mode & 0o111) !== 0o111 && !this.#mayEnter(directory)) {
       return this.#error('EACCES');
     }
-    const dentry = directory?.lookup(name);
+    const removed = this.#fromOpen && directory?.dentry.unlinked;
+    const dentry = removed ? undefined : directory?.lookup(name);
     if (dentry) return this.#enter(dentry, follow);
     if (directory && (isOursAlone(directory) || directory.hides(name))) {
       if (Buffer.byteLength(name) > NAME_MAX) return this.#error('ENAMETOOLONG');
@@ -305,6 +309,7 @@ class Walk {
     if (this.#how && (this.#how.noMagiclinks || this.#how.noSymlinks)) return this.#error('ELOOP');
     this.#directory = directory;
     this.#at = directory.dentry.path;
+    this.#fromOpen = true;
     if (open) this.#detour = true;
     return 'entered';
   }

@@ -49,9 +49,10 @@ export class Dentry {
     return this.parent ? `${this.parent.dentry.path}/${this.name}` : '';
   }
 
-  /** Whether the name is gone: what is open by it stays so. */
+  /** Whether the name is gone, or a directory above: what is open by it stays so. */
   get unlinked(): boolean {
-    return this.parent !== undefined && this.parent.lookup(this.name) !== this;
+    if (!this.parent) return false;
+    return this.parent.lookup(this.name) !== this || this.parent.dentry.unlinked;
   }
 
   /** What /proc/PID/fd/N says of who has it open: d_path(). */
