@@ -1,5 +1,5 @@
 /** Memory that programs made, and that the kernel maps into others: the memfds behind a udmabuf. */
-import { MAP_SHARED, O_CLOEXEC, PROT_NONE } from '../../ioctl/index.js';
+import { MAP_SHARED, O_CLOEXEC, O_NONBLOCK, PROT_NONE } from '../../ioctl/index.js';
 import { orThrow } from '../errno.js';
 import type { Inode } from '../host/descriptors.js';
 import { Frames } from '../mm/frames.js';
@@ -39,7 +39,8 @@ export class PinnedMemfd implements MappableMemory {
   }
 
   open(flags: number): number {
-    return orThrow(native.reopen(this.fd, flags | O_CLOEXEC));
+    // With O_NONBLOCK a lease of a program's makes it fail, and holds nobody up.
+    return orThrow(native.reopen(this.fd, flags | O_NONBLOCK | O_CLOEXEC));
   }
 
   bytes(): Uint8Array {

@@ -5,6 +5,7 @@
 
 import {
   O_CLOEXEC,
+  O_NONBLOCK,
   O_RDWR,
   PROT_READ,
   PROT_WRITE,
@@ -21,7 +22,7 @@ import type { Pin, PinnedMemfd } from '../../backing/pin.js';
 import { VM_DONTEXPAND, VM_PFNMAP } from '../../backing/shmem.js';
 import { intParam, moduleAdd } from '../../base/params.js';
 import type { KernelCore } from '../../core.js';
-import { errno, orThrow } from '../../errno.js';
+import { Errno, errno, orThrow } from '../../errno.js';
 import type { CharDeviceOperations } from '../../fs/char_dev.js';
 import type { File, MemoryPiece, Vma } from '../../fs/file.js';
 import { ioctlOperations } from '../../fs/ioctl_table.js';
@@ -161,16 +162,12 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): PinnedMemfd {
   // file system of the recorded kernels is one; of other machines' it is not known, so that all are
   // treated alike.
   if (mode === undefined || (mode & S_IFMT) !== S_IFREG || task.fget(fd)) throw errno('EBADFD');
+  checkSeals(task, fd);
   const fresh = task.kernel.pins.pin(openForPin(task, fd));
   const { memory } = fresh;
   memory.givenAs.add(fd);
   if (pins.has(memory.ino)) fresh.unpin();
   else pins.set(memory.ino, fresh);
-
-  const seals = native.fcntl(memory.fd, F_GET_SEALS, 0);
-  if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
-    throw errno('EINVAL');
-  }
   const pinsFolios = task.kernel.has('udmabuf_pin_folios');
   // Before, only the sum of the sizes counts …
   if (item.size === 0n && pinsFolios) throw errno('EINVAL');
@@ -184,9 +181,24 @@ function pin(task: Task, item: Item, pins: Map<number, Pin>): PinnedMemfd {
   return memory;
 }
 
+/** Before anything is opened: of files that are no memfds that may wait, for a lease to end. */
+function checkSeals(task: Task, fd: number): void {
+  const duplicate = task.tryDuplicate(fd);
+  // Where a machine does not let us duplicate, it may let us open.
+  const same = duplicate >= 0 ? duplicate : openForPin(task, fd);
+  const seals = native.fcntl(same, F_GET_SEALS, 0);
+  native.close(same);
+  // O_PATH.
+  if (seals === -Errno.EBADF) throw errno('EBADFD');
+  if (seals < 0 || (seals & SEALS_WANTED) !== SEALS_WANTED || seals & SEALS_DENIED) {
+    throw errno('EINVAL');
+  }
+}
+
+/** EAGAIN for a memfd that somebody has a lease of. */
 function openForPin(task: Task, fd: number): number {
   try {
-    return task.openDescriptor(fd, O_RDWR);
+    return task.openDescriptor(fd, O_RDWR | O_NONBLOCK);
   } catch (error) {
     // A memfd can always be opened by whom it is of: this is some other file, and without seals.
     throw error === errno('EACCES') ? errno('EINVAL') : error;
