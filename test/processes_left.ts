@@ -2,7 +2,9 @@
  * What tests have started and not ended. All that a worker starts, and what that starts, inherits a variable by which
  * it is found, whoever its parent is by then.
  */
+import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 
 const NAME = 'DMABUF_SHIM_TEST_WORKER';
 
@@ -11,9 +13,9 @@ export function markChildren(run: number, worker: number): void {
   process.env[NAME] = `${run}.${worker}`;
 }
 
-/** Those that are alive still, of one worker of a run or of all. */
-export function processesOf(run: number, worker?: number): number[] {
-  const mark = `\0${NAME}=${run}.${worker === undefined ? '' : `${worker}\0`}`;
+/** Those that are alive still. */
+export function processesOf(run: number, worker: number): number[] {
+  const mark = `\0${NAME}=${run}.${worker}\0`;
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid)
@@ -24,6 +26,29 @@ export function processesOf(run: number, worker?: number): number[] {
         return false; // It has ended, or is somebody else's.
       }
     });
+}
+
+/** Ends what was started in the run `$1`, also what only now starts, once whoever made the pipe has gone. */
+const WATCH = `
+  trap '' HUP INT TERM
+  cat
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    for environ in $(grep -alsF "${NAME}=$1." /proc/[0-9]*/environ); do
+      pid=\${environ#/proc/}
+      kill -KILL "\${pid%/environ}"
+    done
+    sleep 0.1
+  done`;
+
+/** However the run ends: when it is interrupted or killed nobody is left in it to look after what it has started. */
+export function endProcessesWithRun(run: number): void {
+  const watch = spawn('/bin/sh', ['-c', WATCH, 'sh', String(run)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watch.unref();
+  // Node makes such a pipe of sockets.
+  (watch.stdin as Socket).unref();
 }
 
 export function endProcesses(pids: readonly number[]): void {
