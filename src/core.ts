@@ -123,7 +123,7 @@ export class KernelCore {
    * @throws RangeError for a device that is asked for by a name that none of them has.
    */
   initialized(others: readonly string[]): void {
-    const names = [...this.charDevices].map((device) => device.name).concat(others);
+    const names = [...this.charDevices].map(({ name }) => name).concat(others);
     for (const name of this.#named) {
       if (names.includes(name)) continue;
       throw new RangeError(`no device ${name}; there are ${names.join(', ')}`);
@@ -135,8 +135,8 @@ export class KernelCore {
    * cdev_add() and device_create(): a character device with its node below /dev, its entries in /sys and its event; what
    * it is in the driver model, unless it is not to be there. EBUSY if another one has its number.
    */
-  addCharDevice(device: CharDevice): BaseDevice | undefined {
-    return this.charDevices.add(device, this.#initializing && !this.#isWanted(device));
+  addCharDevice(cdev: CharDevice): BaseDevice | undefined {
+    return this.charDevices.add(cdev, this.#initializing && !this.#isWanted(cdev));
   }
 
   /** @internal Has something done when this kernel ends. */

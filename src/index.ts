@@ -38,7 +38,6 @@ export {
   type BaseDeviceInit,
   type DeviceType,
   type DevNode,
-  type DevT,
   deviceAdd,
   deviceCreate,
   deviceDel,
@@ -123,6 +122,7 @@ export { Errno, ErrnoError, errno } from './errno.js';
 export type { ChaosOptions } from './fault/faults.js';
 export type { FaultRule } from './fault/rule.js';
 export type { CharDevice, CharDeviceOperations } from './fs/char_dev.js';
+export type { DevT } from './fs/dev_t.js';
 export {
   type File,
   type FileOperations,
@@ -159,7 +159,7 @@ export {
   defineDevice,
   type Handlers,
   type OptionValues,
-} from './kit/device.js';
+} from './kit/define_device.js';
 export { Engine, type EngineJob, type EngineMemory } from './kit/engine.js';
 export type { ExampleSetting, Examples } from './kit/examples.js';
 export type { RegisteredDevice } from './kit/register.js';

@@ -6,7 +6,7 @@ import { claims, initcalls } from './drivers/index.js';
 import { type ChaosOptions, faultsOf, injectFault, startChaos } from './fault/faults.js';
 import type { FaultRule } from './fault/rule.js';
 import type { Wakeable } from './fs/wait_queue.js';
-import type { DeviceDefinition, DeviceOptions } from './kit/device.js';
+import type { DeviceDefinition, DeviceOptions } from './kit/define_device.js';
 import { addDevice, type RegisteredDevice } from './kit/register.js';
 import { cacheOf } from './mm/cache/cache.js';
 import type { StaleAccess } from './mm/cache/stale.js';

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import type { CType, IoctlDef, StructType } from '../ioctl/index.js';
-import type { DeviceDefinition } from '../src/kit/device.js';
+import type { DeviceDefinition } from '../src/kit/define_device.js';
 import { FieldSources } from './fields.js';
 import { InputError } from './input_error.js';
 import { loadModule } from './load.js';

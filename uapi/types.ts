@@ -3,7 +3,7 @@
  * by a relative path has copies of its own.
  */
 import type { ArrayType, CType, IoctlDef, IoctlTable, StructType } from '../ioctl/index.js';
-import type { DeviceDefinition } from '../src/kit/device.js';
+import type { DeviceDefinition } from '../src/kit/define_device.js';
 
 function has(value: unknown, ...keys: string[]): value is object {
   return value instanceof Object && keys.every((key) => key in value);

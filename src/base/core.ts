@@ -2,6 +2,7 @@
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
 import type { CharDeviceOperations } from '../fs/char_dev.js';
+import type { DevT } from '../fs/dev_t.js';
 import { FileNode, S_IFBLK, S_IFCHR } from '../fs/tree.js';
 import {
   type AttributeGroup,
@@ -16,12 +17,6 @@ import { type Kobject, kobjectSynthUevent, kobjectUevent, UeventEnv } from './ko
 import { powerAttributes } from './power.js';
 import { sysfsCreateLink, sysfsFind, sysfsRemove, sysfsRemoveIfEmpty } from './sysfs.js';
 import type { UdevRules } from './udev_rules.js';
-
-/** dev_t */
-export interface DevT {
-  readonly major: number;
-  readonly minor: number;
-}
 
 /** A node below /dev. */
 export interface DevNode {

@@ -3,7 +3,11 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { InputError } from '../../uapi/input_error.js';
 import type { Kernel } from '../kernel.js';
-import { type DeviceDefinition, type DeviceOptions, isDeviceDefinition } from '../kit/device.js';
+import {
+  type DeviceDefinition,
+  type DeviceOptions,
+  isDeviceDefinition,
+} from '../kit/define_device.js';
 import type { RegisteredDevice } from '../kit/register.js';
 import { FileWatch } from './file_watch.js';
 import { UsageError } from './usage.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Description, describe, isDescription } from '../../uapi/lint/description.js';
 import { type LintResult, lintUapi, tally } from '../../uapi/lint/lint.js';
 import type { Finding } from '../../uapi/lint/rules.js';
-import type { DeviceDefinition, DeviceOptions } from '../kit/device.js';
+import type { DeviceDefinition, DeviceOptions } from '../kit/define_device.js';
 import { defineCommand } from './command.js';
 import { deviceOptions } from './devices.js';
 import { writeOutput } from './output.js';

@@ -6,7 +6,6 @@ import { classGet } from '../base/class.js';
 import {
   BaseDevice,
   type DeviceType,
-  type DevT,
   deviceAdd,
   deviceUnregister,
   replaceAttributes,
@@ -15,6 +14,7 @@ import {
 import type { KernelCore } from '../core.js';
 import { errno } from '../errno.js';
 import type { Task } from '../task.js';
+import type { DevT } from './dev_t.js';
 import type { File, FileOperations } from './file.js';
 import { Ida } from './ida.js';
 import { FileNode } from './tree.js';
@@ -73,7 +73,7 @@ export class CharDevices {
   readonly #byName = new Map<string, CharDevice>();
   /** By major and minor number: struct cdev. */
   readonly #byNumber = new Map<string, CharDevice>();
-  readonly #devices = new Map<CharDevice, BaseDevice>();
+  readonly #devs = new Map<CharDevice, BaseDevice>();
   readonly #majors = new Map<string, number>();
   readonly #minors = new Map<number, Ida>();
   readonly #regions = new Set<Region>();
@@ -165,37 +165,37 @@ export class CharDevices {
    * cdev_add() and device_add(): makes the device, and, unless it is to be hidden, its node and its entries in /sys.
    * EBUSY if another one has its number; EEXIST if its class has one of its name.
    */
-  add(device: CharDevice, hidden = false): BaseDevice | undefined {
-    const { name } = device;
+  add(cdev: CharDevice, hidden = false): BaseDevice | undefined {
+    const { name } = cdev;
     const known = this.#byName.get(name);
-    if (known && this.#devices.has(known)) throw new Error(`/dev/${name} exists already`);
-    if (!hidden && this.#byNumber.has(key(device))) throw errno('EBUSY');
+    if (known && this.#devs.has(known)) throw new Error(`/dev/${name} exists already`);
+    if (!hidden && this.#byNumber.has(key(cdev))) throw errno('EBUSY');
     if (known) this.freeMinor(known.major, known.minor);
-    this.#minorsOf(device.major).take(device.minor);
-    this.#byName.set(name, device);
+    this.#minorsOf(cdev.major).take(cdev.minor);
+    this.#byName.set(name, cdev);
     if (hidden) return undefined;
-    this.#byNumber.set(key(device), device);
-    const dev = deviceFor(this.#kernel, device);
+    this.#byNumber.set(key(cdev), cdev);
+    const dev = devOf(this.#kernel, cdev);
     try {
       deviceAdd(dev);
     } catch (error) {
-      this.#forget(device);
+      this.#forget(cdev);
       throw error;
     }
-    this.#devices.set(device, dev);
+    this.#devs.set(cdev, dev);
     return dev;
   }
 
   /** Has whoever opens the node from now on get other operations; the files in /sys become others. */
   replace(name: string, { f_op, attributes = {} }: Pick<CharDevice, 'f_op' | 'attributes'>): void {
-    const device = this.#byName.get(name);
-    const dev = device && this.#devices.get(device);
+    const cdev = this.#byName.get(name);
+    const dev = cdev && this.#devs.get(cdev);
     if (!dev) return;
-    this.#devices.delete(device);
-    const next = { ...device, f_op, attributes };
+    this.#devs.delete(cdev);
+    const next = { ...cdev, f_op, attributes };
     this.#byName.set(name, next);
     this.#byNumber.set(key(next), next);
-    this.#devices.set(next, dev);
+    this.#devs.set(next, dev);
     const [directory, base] = splitPath(name);
     const node = this.#kernel.root.mkdir(`dev/${directory}`).get(base);
     if (node instanceof FileNode) node.f_op = f_op;
@@ -204,18 +204,18 @@ export class CharDevices {
 
   /** Takes the node and what is in /sys away, and gives its number back; files that are open stay. */
   remove(name: string): void {
-    const device = this.#byName.get(name);
-    if (!device) return;
-    const dev = this.#devices.get(device);
+    const cdev = this.#byName.get(name);
+    if (!cdev) return;
+    const dev = this.#devs.get(cdev);
     if (dev) deviceUnregister(dev);
-    this.#devices.delete(device);
-    this.#forget(device);
+    this.#devs.delete(cdev);
+    this.#forget(cdev);
   }
 
-  #forget(device: CharDevice): void {
-    this.#byName.delete(device.name);
-    this.#byNumber.delete(key(device));
-    this.freeMinor(device.major, device.minor);
+  #forget(cdev: CharDevice): void {
+    this.#byName.delete(cdev.name);
+    this.#byNumber.delete(key(cdev));
+    this.freeMinor(cdev.major, cdev.minor);
   }
 
   /** All of them, also those without a node. */
@@ -225,7 +225,7 @@ export class CharDevices {
 
   /** Those that have a node. */
   get visible(): CharDevice[] {
-    return [...this].filter((device) => this.#devices.has(device));
+    return [...this].filter((cdev) => this.#devs.has(cdev));
   }
 }
 
@@ -236,8 +236,8 @@ const groupsOf = ({ attributes = {}, groups = [] }: CharDevice) => [
   ...groups,
 ];
 
-function deviceFor(kernel: KernelCore, device: CharDevice): BaseDevice {
-  const { className, major, minor, mode, name, parent, type } = device;
+function devOf(kernel: KernelCore, cdev: CharDevice): BaseDevice {
+  const { className, major, minor, mode, name, parent, type } = cdev;
   return new BaseDevice(kernel, {
     name: splitPath(name)[1],
     class: classGet(kernel, className),
@@ -245,7 +245,7 @@ function deviceFor(kernel: KernelCore, device: CharDevice): BaseDevice {
     type,
     devt: { major, minor },
     devnode: { name, mode: mode === DEFAULT_MODE ? undefined : mode },
-    groups: groupsOf(device),
-    driver_data: device.private_data,
+    groups: groupsOf(cdev),
+    driver_data: cdev.private_data,
   });
 }

@@ -7,7 +7,7 @@ import { native } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
 import type { Task } from '../task.js';
 import type { CharDeviceOperations } from './char_dev.js';
-import { makedev } from './dev_t.js';
+import { type DevT, makedev } from './dev_t.js';
 import { isOursAlone } from './directories.js';
 import { isKernelsAlone, mountPoint } from './file_system.js';
 import { find, type NewName } from './namei.js';
@@ -34,11 +34,6 @@ import {
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
-
-export interface DeviceNumber {
-  major: number;
-  minor: number;
-}
 
 type Kind =
   | 'directory'
@@ -99,7 +94,7 @@ export function makeLink(at: NewName, target: string, task: Task): void {
 }
 
 /** mknod(2): a device has the driver that its numbers are of. */
-export function makeNode(at: NewName, mode: number, rdev: DeviceNumber, task: Task): void {
+export function makeNode(at: NewName, mode: number, rdev: DevT, task: Task): void {
   const type = mode & S_IFMT || S_IFREG;
   const isDevice = type === S_IFCHR || type === S_IFBLK;
   if (type === S_IFDIR) throw errno('EPERM');
@@ -119,9 +114,8 @@ const noDriver: CharDeviceOperations = {
   },
 };
 
-function deviceNode(mode: number, rdev: DeviceNumber, task: Task): FileNode {
-  const device = deviceOf(task.kernel, mode, rdev);
-  const { f_op = noDriver, private_data } = device ?? {};
+function deviceNode(mode: number, rdev: DevT, task: Task): FileNode {
+  const { f_op = noDriver, private_data } = cdevOf(task.kernel, mode, rdev) ?? {};
   return new FileNode({ mode, rdev, f_op, private_data });
 }
 
@@ -138,13 +132,12 @@ export function machineNode({ root }: KernelCore, { f_op, mode, rdev }: FileNode
 }
 
 /** Whether a device of this kernel has these numbers. */
-export function isOurDevice(kernel: KernelCore, mode: number, rdev: DeviceNumber): boolean {
-  return deviceOf(kernel, mode, rdev) !== undefined;
+export function isOurDevice(kernel: KernelCore, mode: number, rdev: DevT): boolean {
+  return cdevOf(kernel, mode, rdev) !== undefined;
 }
 
-function deviceOf({ charDevices }: KernelCore, mode: number, { major, minor }: DeviceNumber) {
-  if ((mode & S_IFMT) !== S_IFCHR) return undefined;
-  return charDevices.visible.find((each) => each.major === major && each.minor === minor);
+function cdevOf({ charDevices }: KernelCore, mode: number, rdev: DevT) {
+  return (mode & S_IFMT) === S_IFCHR ? charDevices.find(rdev) : undefined;
 }
 
 /** A regular file, or one without a name, where only this kernel has a directory. */

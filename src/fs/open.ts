@@ -23,7 +23,7 @@ export function openDentry(dentry: Dentry, task: Task, flags: number): File {
     const served = access === O_WRONLY || access === O_RDWR;
     return !served && node.content
       ? openGenerated(dentry, node.content, kernel, flags)
-      : openDevice(dentry, node, task, flags);
+      : openNode(dentry, node, task, flags);
   }
   if (!(node instanceof Directory)) throw errno('ELOOP');
   if ((flags & O_ACCMODE) !== O_RDONLY) throw errno('EISDIR');
@@ -51,7 +51,7 @@ export function directoryOf(file: File | undefined): Directory | undefined {
   return node instanceof Directory ? node : undefined;
 }
 
-function openDevice(dentry: Dentry, node: FileNode, task: Task, flags: number): File {
+function openNode(dentry: Dentry, node: FileNode, task: Task, flags: number): File {
   const { backing, native } = node.f_op;
   const make = native ? () => new WrittenContent(dentry.path) : backing;
   const made = make && orNoMemory(task.kernel, make);

@@ -29,7 +29,7 @@ export function statFile(file: File, fields: Float64Array): Float64Array {
 export function statNode({ node, path }: Dentry, fields: Float64Array): Float64Array {
   const type = fileSystemAt(path);
   fields.fill(0);
-  fields[Stat.dev] = deviceOf(path);
+  fields[Stat.dev] = sDev(path);
   fields[Stat.ino] = node.ino;
   fields[Stat.mode] = node.mode;
   fields[Stat.nlink] = node.names;
@@ -60,18 +60,18 @@ export function statNode({ node, path }: Dentry, fields: Float64Array): Float64A
   return fields;
 }
 
-const devices = new Map<string, number>();
+const knownSDev = new Map<string, number>();
 
-/** The machine's st_dev of the file system that a path of ours is part of. */
-function deviceOf(path: string): number {
+/** s_dev: the machine's st_dev of the file system that a path of ours is part of. */
+function sDev(path: string): number {
   const top = mountPoint(path);
-  let device = devices.get(top);
-  if (device === undefined) {
+  let dev = knownSDev.get(top);
+  if (dev === undefined) {
     const fields = new Float64Array(STAT_FIELDS);
     const has = native.fstatat(AT_FDCWD, top, 0, fields) === 0;
     if (!has) native.fstatat(AT_FDCWD, '/', 0, fields);
-    device = fields[Stat.dev] as number;
-    devices.set(top, device);
+    dev = fields[Stat.dev] as number;
+    knownSDev.set(top, dev);
   }
-  return device;
+  return dev;
 }

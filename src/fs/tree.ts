@@ -2,7 +2,9 @@
  * The part of the file system that this kernel provides: devtmpfs, sysfs and debugfs as far as they
  * show its devices and buffers. What is not in it is the machine's own.
  */
+
 import type { CharDeviceOperations } from './char_dev.js';
+import type { DevT } from './dev_t.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
@@ -273,7 +275,7 @@ export interface FileNodeInit {
   /** What `open` finds as the file's. */
   private_data?: unknown;
   /** Device number, for device nodes. */
-  rdev?: { major: number; minor: number };
+  rdev?: DevT;
   /** st_size; 0 by default. */
   size?: number;
   /** What it says to who opens it to read only, made then: `f_op` is for the others. */
@@ -285,7 +287,7 @@ export class FileNode extends Inode {
   /** For who opens it: a driver can be replaced. */
   f_op: CharDeviceOperations;
   readonly private_data: unknown;
-  readonly rdev: { major: number; minor: number } | undefined;
+  readonly rdev: DevT | undefined;
   readonly size: number;
   readonly content: (() => string | Uint8Array) | undefined;
 

@@ -5,7 +5,7 @@ import type { DmaFence } from '../drivers/dma-buf/dma-fence.js';
 import { syncFileCreate, syncFileGetFence } from '../drivers/dma-buf/sync_file.js';
 import { errno } from '../errno.js';
 import { FileCall } from '../fs/file_call.js';
-import type { DeviceCall } from './device.js';
+import type { DeviceCall } from './define_device.js';
 
 export class DeviceCallImpl extends FileCall implements DeviceCall {
   getDmaBuf(fd: number): DmaBuf {

@@ -34,7 +34,7 @@ import {
   DmaFault,
 } from '../mm/dma-mapping.js';
 import { forEachSgtableDmaSg, type SgTable } from '../mm/scatterlist.js';
-import type { DeviceCall } from './device.js';
+import type { DeviceCall } from './define_device.js';
 
 /** A piece of a device's work. */
 export interface ObservedJob {

@@ -16,7 +16,7 @@ import { serve } from '../fs/file_call.js';
 import { noteFile } from '../fs/handle_table.js';
 import { EXTENSIBLE, type IoctlOperations, ioctlOperations } from '../fs/ioctl_table.js';
 import { copyFromIter, copyToIter, lengthOf } from '../mm/segments.js';
-import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './device.js';
+import type { DeviceCall, DeviceDefinition, DeviceFile, Result } from './define_device.js';
 import { DeviceCallImpl } from './device_call.js';
 import { type Events, eventsOf, readEvents } from './event_queue.js';
 

@@ -4,7 +4,12 @@ import type { Attribute } from '../base/attribute.js';
 import type { KernelCore } from '../core.js';
 import { bytesOf, notLater, textOf } from '../fs/answers.js';
 import { type CharDevice, MISC_MAJOR } from '../fs/char_dev.js';
-import type { DeviceAttribute, DeviceDefinition, DeviceOptions, OptionValues } from './device.js';
+import type {
+  DeviceAttribute,
+  DeviceDefinition,
+  DeviceOptions,
+  OptionValues,
+} from './define_device.js';
 import { deviceOperations } from './file_operations.js';
 
 /** A device of one's own, in a kernel. */

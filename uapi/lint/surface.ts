@@ -8,7 +8,7 @@ import {
   type IoctlDef,
   type StructType,
 } from '../../ioctl/index.js';
-import type { DeviceDefinition } from '../../src/kit/device.js';
+import type { DeviceDefinition } from '../../src/kit/define_device.js';
 import type { Uapi, UapiConstant, UapiIoctl, UapiStruct } from '../model.js';
 import { elementOf, isStruct } from '../types.js';
 import { type Finding, RULES, type RuleId } from './rules.js';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type IoctlArg, type IoctlDef, O_CLOEXEC, O_RDONLY, O_RDWR } from '../../../ioctl/index.js';
 import { Kernel } from '../../../src/kernel.js';
-import type { DeviceDefinition, DeviceOptions } from '../../../src/kit/device.js';
+import type { DeviceDefinition, DeviceOptions } from '../../../src/kit/define_device.js';
 import { ExampleSetting } from '../../../src/kit/examples.js';
 import { SystemError } from '../../../src/native.js';
 import { spied, Witness } from './spy.js';

@@ -2,7 +2,7 @@
 import type { IoctlArg } from '../../../ioctl/index.js';
 import { isIoctlArg } from '../../../ioctl/index.js';
 import { ErrnoError } from '../../../src/errno.js';
-import type { DeviceDefinition } from '../../../src/kit/device.js';
+import type { DeviceDefinition } from '../../../src/kit/define_device.js';
 
 /** What a handler did. */
 export class Witness {

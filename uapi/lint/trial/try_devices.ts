@@ -1,5 +1,5 @@
 /** The dynamic part: each ioctl of each device is called, in a kernel made for it. */
-import type { DeviceDefinition, DeviceOptions } from '../../../src/kit/device.js';
+import type { DeviceDefinition, DeviceOptions } from '../../../src/kit/define_device.js';
 import type { Surface } from '../surface.js';
 import { Bench, type Install } from './bench.js';
 import { Trials } from './trials.js';
