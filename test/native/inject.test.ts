@@ -144,8 +144,9 @@ describe.each([
     expect(ended.stderr).toBe('');
     // Without the flag a signal takes the notification away, and the call is made again.
     if (flags) expect(gone).toBe(0);
-    const [, ns, ticks] = /(\d+) ns\n(\d+) ticks/.exec(ended.stdout) ?? [];
-    expect(Number(ticks)).toBeGreaterThan((Number(ns) * 2000) / 1e6 / 3);
+    // The last ones may be on their way.
+    const [, told, ticks] = /(\d+) of (\d+) ticks/.exec(ended.stdout) ?? [];
+    expect(Number(told)).toBeGreaterThan(Number(ticks) / 2);
   });
 
   test('threads map side by side', async () => {
