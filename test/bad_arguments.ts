@@ -103,14 +103,16 @@ function unknownBit({ flags, type: { kind, size } }: Field): number | undefined 
   return undefined;
 }
 
+/** A struct as it is where there is memory behind it: what is asked for a larger one than is known finds zeros there. */
+export function withRoom(argument: Argument): Argument {
+  if (typeof argument !== 'object' || argument === null) return argument;
+  const bytes = Buffer.alloc(_IOC_SIZEMASK);
+  bytes.set('bytes' in argument ? argument.bytes : (argument as Uint8Array));
+  return bytes;
+}
+
 function outcome(sys: Posix, fd: number, request: number, argument: Argument): string {
-  let given = argument;
-  if (typeof argument === 'object' && argument !== null) {
-    // A larger struct than is known: the rest is zero, and is there.
-    const bytes = Buffer.alloc(_IOC_SIZEMASK);
-    bytes.set('bytes' in argument ? argument.bytes : (argument as Uint8Array));
-    given = bytes;
-  }
+  const given = withRoom(argument);
   const before = new Set(descriptors());
   try {
     sys.ioctl(fd, request, given);

@@ -51,7 +51,7 @@ const ON_PURPOSE = [
   '/test/observe/report/',
   '/test/conformance',
   'scatterlists.test.ts',
-  'bufinfo.test.ts',
+  'dma-buf/layout.test.ts',
 ];
 
 /** A kernel that is closed at the end of the test. */

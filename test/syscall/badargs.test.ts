@@ -2,6 +2,7 @@
  * Every ioctl with what is wrong, through `kernel.sys`: what comes back is what the badargs probe got
  * from a real kernel, looked up in the recording by the probe's own name for the case.
  */
+
 import { constants, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,7 +11,6 @@ import {
   _IOC_DIR,
   _IOC_NR,
   _IOC_SIZE,
-  _IOC_SIZEMASK,
   _IOC_TYPE,
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_SET_NAME_A,
@@ -28,6 +28,7 @@ import {
 } from '../../ioctl/index.js';
 import { type Argument, Kernel, SystemError } from '../../src/index.js';
 import { native } from '../../src/native.js';
+import { withRoom } from '../bad_arguments.js';
 import { expectNothingLeft } from '../run.js';
 
 const PAGE = 4096;
@@ -117,13 +118,7 @@ function descriptors(): number[] {
 
 /** What came back, in the probe's words; descriptors that were made are closed again. */
 function outcome(fd: number, request: number, argument: Argument): string {
-  let given = argument;
-  if (typeof argument === 'object' && argument !== null) {
-    // A longer struct than is known: the rest is zero.
-    const bytes = Buffer.alloc(_IOC_SIZEMASK);
-    bytes.set('bytes' in argument ? argument.bytes : (argument as Uint8Array));
-    given = bytes;
-  }
+  const given = withRoom(argument);
   const before = new Set(descriptors());
   const result = attempt(() => sys.ioctl(fd, request, given));
   const made = descriptors().filter((n) => !before.has(n));
