@@ -50,8 +50,6 @@ export interface Task {
   tryDuplicate(fd: number): number;
   /** The descriptor that the current call is on. */
   readonly fd: number;
-  /** O_NONBLOCK of the descriptor that the current call is on, as it is now: fcntl(2) changes it. */
-  readonly nonblocking: boolean;
   /** st_mode of whatever the caller has at `fd`, or undefined if there is nothing. */
   modeOf(fd: number): number | undefined;
   /**

@@ -150,8 +150,8 @@ function readAll(read: (offset: number, count: number) => Uint8Array, size: numb
 /** For who opens it to write, and perhaps to read. */
 function operations(file: AttributeFile, mode: number): CharDeviceOperations {
   const { content, store, seldom = false } = file;
-  const refresh = ({ backing, f_flags }: File) => {
-    if (!content || (f_flags & O_ACCMODE) === O_WRONLY) return;
+  const refresh = ({ backing, openFlags }: File) => {
+    if (!content || (openFlags & O_ACCMODE) === O_WRONLY) return;
     backing.replace?.(content());
   };
   const storeAt = (segments: readonly Segment[], offset: number, task: Task) => {
@@ -162,7 +162,7 @@ function operations(file: AttributeFile, mode: number): CharDeviceOperations {
     seldom,
     native: true,
     open(opened) {
-      const access = opened.f_flags & O_ACCMODE;
+      const access = opened.openFlags & O_ACCMODE;
       if (!content && access !== O_WRONLY) throw errno('EACCES');
       if (access !== O_RDONLY && (!store || (mode & 0o222) === 0)) throw errno('EACCES');
       opened.private_data = 0;

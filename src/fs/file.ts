@@ -1,10 +1,18 @@
-import { type IoctlDef, type IoctlTable, O_CLOEXEC, O_RDWR } from '../../ioctl/index.js';
+import {
+  type IoctlDef,
+  type IoctlTable,
+  O_APPEND,
+  O_CLOEXEC,
+  O_NOATIME,
+  O_NONBLOCK,
+  O_RDWR,
+} from '../../ioctl/index.js';
 import { AT_FDCWD, AT_STATX_DONT_SYNC } from '../abi/constants.js';
 import type { Backing } from '../backing/backing.js';
 import { type MappableMemory, Shmem } from '../backing/shmem.js';
 import type { KernelCore } from '../core.js';
 import { ErrnoError, errno, orThrow } from '../errno.js';
-import { fdinfoOf, type Inode, statDescriptor } from '../host/descriptors.js';
+import { fdinfoOf, flagsIn, type Inode, statDescriptor } from '../host/descriptors.js';
 import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_ERR } from '../printk.js';
 import type { Task } from '../task.js';
@@ -136,6 +144,9 @@ export interface FileInit {
   backing?: Backing;
 }
 
+/** What fcntl(F_SETFL) changes of a description, and files of ours have. */
+const SETFL_MASK = O_APPEND | O_NONBLOCK | O_NOATIME;
+
 /** What stands for a file in programs' epoll instances. */
 export interface EpollCompanion {
   /** In how many of them it has been entered and not taken out. */
@@ -160,8 +171,10 @@ export class File {
   readonly link: () => string;
   /** Free for the driver. */
   private_data: unknown;
-  /** How it was opened: access mode and flags of open(2). O_NONBLOCK as it is now says `task.nonblocking`. */
-  f_flags = O_RDWR;
+  #openFlags = O_RDWR;
+  /** A thread, and the descriptor that it last named the file by. */
+  #seenBy = 0;
+  #seenAt = -1;
   /** What stands for it in programs' epoll instances, by the descriptor's number; closed with it. */
   readonly companions = new Map<number, EpollCompanion>();
   /** Woken when there is something new for `poll` to look at: as often as this is said, an edge for epoll. */
@@ -185,6 +198,37 @@ export class File {
     this.backing = init.backing ?? makeShmem(kernel, init.name, init.attributes.size);
     kernel.files.add(this);
     readinessOf(kernel).add(this);
+  }
+
+  /** What open(2) was given: access mode and flags. Those that fcntl(2) changes are as they were when they were last read. */
+  get openFlags(): number {
+    return this.#openFlags;
+  }
+
+  /** Access mode and flags as they are now: fcntl(2) has changed O_NONBLOCK and O_APPEND where it was asked to. */
+  get f_flags(): number {
+    const fdinfo = this.#seenAt < 0 ? '' : fdinfoOf(this.#seenBy, this.#seenAt);
+    if (this.#isOf(fdinfo)) {
+      const own = SETFL_MASK & ~(this.backing.ownFlags ?? 0);
+      this.#openFlags = (this.#openFlags & ~own) | ((flagsIn(fdinfo) ?? 0) & own);
+    }
+    return this.#openFlags;
+  }
+
+  set f_flags(flags: number) {
+    this.#openFlags = flags;
+  }
+
+  /** A thread has named it by this descriptor: what is said there of the open file is said of this. */
+  seen(tid: number, fd: number): void {
+    this.#seenBy = tid;
+    this.#seenAt = fd;
+  }
+
+  /** Whether this is still of what the descriptor was of. */
+  #isOf(fdinfo: string): boolean {
+    const { ino, has } = this.backing;
+    return fdinfo.includes(`\nino:\t${ino}\n`) && (!has || this.backing.has?.(fdinfo) === true);
   }
 
   /** References of the kernel itself. */

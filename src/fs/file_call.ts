@@ -3,6 +3,7 @@ import {
   type ArrayView,
   array,
   type CType,
+  O_NONBLOCK,
   type Plain,
   type Value,
   type View,
@@ -57,7 +58,7 @@ export class FileCall {
 
   /** The caller does not want to wait. */
   get nonblocking(): boolean {
-    this.#nonblocking ??= this.task.nonblocking;
+    this.#nonblocking ??= (this.file.f_flags & O_NONBLOCK) !== 0;
     return this.#nonblocking;
   }
 

@@ -42,7 +42,7 @@ export function pathFile(dentry: Dentry, kernel: KernelCore, flags: number): Fil
 
 /** Whether a file was opened with O_PATH: whatever needs more than its name is EBADF. */
 export function isPathOnly(file: File): boolean {
-  return (file.f_flags & O_PATH) !== 0;
+  return (file.openFlags & O_PATH) !== 0;
 }
 
 /** The directory that a file is of, if it is one of ours. */

@@ -110,7 +110,7 @@ export class Watches implements TreeObserver {
   opened(file: File, dentry: Dentry): void {
     const path = this.#pathOf(dentry);
     if (path === undefined || dentry.unlinked) return;
-    const fd = native.open(path, (file.f_flags & O_ACCMODE) | O_CLOEXEC, 0);
+    const fd = native.open(path, (file.openFlags & O_ACCMODE) | O_CLOEXEC, 0);
     if (fd < 0) return;
     this.#opened.set(file, fd);
     const fds = this.#openedNames.get(dentry) ?? new Set();

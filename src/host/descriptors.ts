@@ -94,7 +94,12 @@ const FLAGS = /^flags:\t(\d+)$/m;
 
 /** The flags of a thread's descriptor, as open(2) and fcntl(2) have set them, and O_CLOEXEC; undefined if there is none. */
 export function flagsOfDescriptor(tid: number, fd: number): number | undefined {
-  const flags = FLAGS.exec(fdinfoOf(tid, fd))?.[1];
+  return flagsIn(fdinfoOf(tid, fd));
+}
+
+/** The same of a text that was read. */
+export function flagsIn(fdinfo: string): number | undefined {
+  const flags = FLAGS.exec(fdinfo)?.[1];
   return flags === undefined ? undefined : Number.parseInt(flags, 8);
 }
 

@@ -43,7 +43,7 @@ export interface DeviceFile<S = unknown, D = unknown, E extends CType = CType> {
   readonly device: D;
   /** What `open` gave: this file's own. */
   readonly state: S;
-  /** O_RDONLY …, O_NONBLOCK, as open(2) was given them. */
+  /** O_RDONLY …, O_NONBLOCK, O_APPEND: as open(2) was given them, or fcntl(2) since. */
   readonly flags: number;
   /** Something is new for `poll` to see: wakes who waits. */
   wake(): void;

@@ -17,8 +17,8 @@ export class DeviceCallImpl extends FileCall implements DeviceCall {
 
   installDmaBuf(dmabuf: DmaBuf, flags: number = O_CLOEXEC): number {
     try {
-      const { f_flags } = dmabuf.file;
-      return this.installFd(dmabuf.file, (f_flags & O_ACCMODE) | (flags & O_CLOEXEC));
+      const { openFlags } = dmabuf.file;
+      return this.installFd(dmabuf.file, (openFlags & O_ACCMODE) | (flags & O_CLOEXEC));
     } finally {
       dmaBufPut(dmabuf);
     }

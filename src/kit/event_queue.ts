@@ -1,5 +1,5 @@
 /** Events of an open file, as input(4), DRM and V4L2 have them: queued by the driver, read in order. */
-import type { CType } from '../../ioctl/index.js';
+import { type CType, O_NONBLOCK } from '../../ioctl/index.js';
 import { EventSocket } from '../backing/event_socket.js';
 import { errno } from '../errno.js';
 import type { File, Segment } from '../fs/file.js';
@@ -34,7 +34,7 @@ export function readEvents(
   if (room < size) throw errno('EINVAL');
   const taken = events.take(segments, task);
   if (taken > 0) return taken;
-  if (task.nonblocking) throw errno('EAGAIN');
+  if (file.f_flags & O_NONBLOCK) throw errno('EAGAIN');
   // Another reader may be faster then.
   return new Wait([file.changed]);
 }

@@ -3,7 +3,6 @@ import {
   type CType,
   type IoctlArg,
   type IoctlTable,
-  O_NONBLOCK,
   POLLIN,
   POLLRDNORM,
 } from '../../ioctl/index.js';
@@ -97,8 +96,7 @@ export function deviceOperations(
     open(file, task) {
       const open = new OpenFile(file, device, events);
       file.private_data = open;
-      // There is no descriptor yet.
-      const call = new DeviceCallImpl(file, task, (file.f_flags & O_NONBLOCK) !== 0);
+      const call = new DeviceCallImpl(file, task);
       try {
         const state: unknown = definition.open?.(open as DeviceFile<undefined>, call);
         open.state = notLater(`/dev/${name}: open`, state);

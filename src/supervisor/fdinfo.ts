@@ -11,11 +11,11 @@ const O_LARGEFILE = process.arch === 'arm64' ? 0o400000 : 0o100000;
 /** The flags of the description, as they are for the machine's memfd, as those of our file. */
 function ofOurs(file: File, flags: number): number {
   const { ownFlags = 0 } = file.backing;
-  const own = (flags & ~ownFlags) | (file.f_flags & ownFlags);
+  const own = (flags & ~ownFlags) | (file.openFlags & ownFlags);
   if (!file.attributes.dentry) return own & ~O_LARGEFILE;
-  if (file.f_flags & O_PATH) return (flags & O_CLOEXEC) | (file.f_flags & ~O_CLOEXEC);
+  if (file.openFlags & O_PATH) return (flags & O_CLOEXEC) | (file.openFlags & ~O_CLOEXEC);
   const kept = O_DIRECTORY | O_NOFOLLOW;
-  return (own & ~kept) | O_LARGEFILE | (file.f_flags & kept);
+  return (own & ~kept) | O_LARGEFILE | (file.openFlags & kept);
 }
 
 const FLAGS = /^flags:\t(\d+)$/m;

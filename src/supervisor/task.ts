@@ -1,5 +1,5 @@
 /** A thread of a supervised program, as the caller of system calls. */
-import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from '../../ioctl/index.js';
+import { O_ACCMODE, O_CLOEXEC, O_WRONLY } from '../../ioctl/index.js';
 import { AT_FDCWD } from '../abi/constants.js';
 import { HIGH_FDS, high } from '../abi/system_calls.js';
 import type { KernelCore } from '../core.js';
@@ -28,7 +28,6 @@ import { native, STAT_FIELDS, Stat } from '../native.js';
 import { KERN_WARNING } from '../printk.js';
 import type { Given, Task } from '../task.js';
 import type { Call } from './call.js';
-import { openFlags } from './fdinfo.js';
 import { freeHighFd } from './high_fds.js';
 import { HotDescriptor } from './hot_descriptor.js';
 import { lackOf } from './needs.js';
@@ -122,7 +121,10 @@ export class RemoteTask implements Task {
 
   fget(fd: number): File | undefined {
     const hot = this.#hot.keepFor(this.tid, fd) && this.#hot.get(this.tid, fd);
-    if (hot) return hot;
+    if (hot) {
+      hot.seen(this.tid, fd);
+      return hot;
+    }
     const file = this.lookUp(fd);
     if (file) this.#hot.note(this.tid, fd, file, () => this.tryDuplicate(fd));
     return file;
@@ -136,6 +138,7 @@ export class RemoteTask implements Task {
 
   #fileOf(dev: number, ino: number, fd: number): File | undefined {
     const file = this.kernel.files.find(dev, ino, this.tid, fd);
+    file?.seen(this.tid, fd);
     if (fd < HIGH_FDS && file?.f_op.poll && !file.f_op.passedAround) {
       this.#readiness.isAnywhere(file);
     }
@@ -176,12 +179,6 @@ export class RemoteTask implements Task {
 
   get fd(): number {
     return this.call.int(0);
-  }
-
-  get nonblocking(): boolean {
-    const { fd } = this;
-    const file = this.fget(fd);
-    return file !== undefined && ((openFlags(file, this.tid, fd) ?? 0) & O_NONBLOCK) !== 0;
   }
 
   /** What /proc/TID/fd/N points at, as the machine has it. */
@@ -243,11 +240,11 @@ export class RemoteTask implements Task {
   }
 
   #highNumber(file: File, least: number): number | undefined {
-    const { f_op, f_flags, link } = file;
+    const { f_op, openFlags, link } = file;
     const lack = lackOf(this.call.needs, f_op);
     const { read, write } = isServed(f_op);
     // The machine would read what was only opened to be written.
-    const refuses = f_op.readsNatively && (f_flags & O_ACCMODE) === O_WRONLY;
+    const refuses = f_op.readsNatively && (openFlags & O_ACCMODE) === O_WRONLY;
     const moves = read || write || refuses;
     if (lack.length > 0) {
       const what = `is not served when it calls ${lack.join(', ')}`;

@@ -1,5 +1,5 @@
-import { O_CLOEXEC, O_NONBLOCK } from '../../ioctl/index.js';
-import { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL } from '../abi/constants.js';
+import { O_CLOEXEC } from '../../ioctl/index.js';
+import { F_DUPFD, F_DUPFD_CLOEXEC } from '../abi/constants.js';
 import type { KernelCore } from '../core.js';
 import { orThrow } from '../errno.js';
 import type { File } from '../fs/file.js';
@@ -68,11 +68,10 @@ export class LocalTask implements Task {
   lookUp(fd: number, fields: Float64Array): File | undefined {
     if (native.fstat(fd, fields) < 0) return undefined;
     const { files } = this.kernel;
-    return files.find(fields[Stat.dev] as number, fields[Stat.ino] as number, this.pid, fd);
-  }
-
-  get nonblocking(): boolean {
-    return (native.fcntl(this.fd, F_GETFL, 0) & O_NONBLOCK) !== 0;
+    const [dev, ino] = [fields[Stat.dev] as number, fields[Stat.ino] as number];
+    const file = files.find(dev, ino, this.pid, fd);
+    file?.seen(this.pid, fd);
+    return file;
   }
 
   openDescriptor(fd: number, flags: number): number {

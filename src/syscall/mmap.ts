@@ -42,7 +42,7 @@ export function mmapFile(
   }
   if (type === MAP_SHARED_VALIDATE && flags & ~LEGACY_MAP_MASK) throw errno('EOPNOTSUPP');
   const shared = type !== MAP_PRIVATE;
-  const access = file.f_flags & O_ACCMODE;
+  const access = file.openFlags & O_ACCMODE;
   if (access !== O_RDWR && (access !== O_RDONLY || (shared && prot & PROT_WRITE))) {
     throw errno('EACCES');
   }

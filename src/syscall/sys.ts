@@ -258,7 +258,7 @@ export class Sys implements Posix {
 
   #transfer(name: Transfer, fd: number, file: File, bytes: Uint8Array): number | Wait {
     const denied = name === 'read' ? O_WRONLY : O_RDONLY;
-    if ((file.f_flags & O_ACCMODE) === denied || isPathOnly(file)) throw errno('EBADF');
+    if ((file.openFlags & O_ACCMODE) === denied || isPathOnly(file)) throw errno('EBADF');
     const op = file.f_op[name];
     if (!op) throw errno('EINVAL');
     this.#task.mm = new ArgumentMemory(bytes);

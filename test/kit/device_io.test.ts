@@ -6,6 +6,7 @@ import {
   io,
   ioctls,
   iow,
+  O_APPEND,
   O_NONBLOCK,
   O_RDWR,
   POLLIN,
@@ -127,6 +128,37 @@ describe.each(LINKAGES)('in an epoll instance (%s)', (linkage) => {
     const [before, after] = state.descriptors as [number, number];
     expect(after).toBeLessThanOrEqual(before);
     await expectNothingLeft(kernel);
+  });
+});
+
+describe.each([false, true])('the flags of an open file, exact %s', (exact) => {
+  beforeEach(needsCompiler);
+
+  test('are for a driver what they are for fcntl(2)', async () => {
+    const kernel = testKernel();
+    kernel.addDevice(
+      defineDevice({
+        name: 'flags',
+        read: (file, _size, call) => {
+          const names = { O_NONBLOCK, O_APPEND };
+          const on = Object.entries(names).filter(([, flag]) => file.flags & flag);
+          expect(call.nonblocking).toBe((file.flags & O_NONBLOCK) !== 0);
+          return Buffer.from(on.map(([name]) => name).join(' ') || 'none');
+        },
+      }),
+    );
+    const { stdout } = await run(kernel, program('flags'), ['/dev/flags'], { exact });
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      'opened: none, 0',
+      'opened to append: O_APPEND, 2000',
+      'set to append: O_APPEND, 2000',
+      'set not to block: O_NONBLOCK, 4000',
+      'the other: O_APPEND, 2000',
+      'set back: none, 0',
+      'FIONBIO: O_NONBLOCK, 4000',
+      'by its duplicate: O_NONBLOCK, 4000',
+      'set by a child: O_APPEND, 2000',
+    ]);
   });
 });
 

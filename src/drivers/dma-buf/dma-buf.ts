@@ -280,7 +280,7 @@ export function dmaBufExport(kernel: KernelCore, info: DmaBufExportInfo): DmaBuf
  * `flags`: O_CLOEXEC or 0. On failure (EMFILE) the reference stays with the caller.
  */
 export function dmaBufFd(caller: Installer, dmabuf: DmaBuf, flags: number): number {
-  const fd = caller.installFd(dmabuf.file, dmabuf.file.f_flags | (flags & O_CLOEXEC));
+  const fd = caller.installFd(dmabuf.file, dmabuf.file.openFlags | (flags & O_CLOEXEC));
   dmaBufPut(dmabuf);
   return fd;
 }

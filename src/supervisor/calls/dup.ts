@@ -35,7 +35,7 @@ function duplicateTo(call: Call, cloexec: boolean): Answer {
   const { exact, reads, writes } = call.needs;
   const low = (!read || reads === 'everywhere') && (!write || writes === 'everywhere');
   if (exact || (number < LOW_FDS && low)) return CONTINUE;
-  if (file.f_op.seldom && (file.f_flags & O_ACCMODE) === O_WRONLY) {
+  if (file.f_op.seldom && (file.openFlags & O_ACCMODE) === O_WRONLY) {
     const pipe = openRedirection(file);
     try {
       return call.answerFd(pipe, cloexec, number);

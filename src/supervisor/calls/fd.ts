@@ -93,7 +93,7 @@ const fcntl: Handler = (call) => {
     case F_SETFL:
       return call.int(2) & O_DIRECT ? -Errno.EINVAL : CONTINUE;
     case F_ADD_SEALS:
-      return (file.f_flags & O_ACCMODE) === O_RDONLY ? -Errno.EPERM : -Errno.EINVAL;
+      return (file.openFlags & O_ACCMODE) === O_RDONLY ? -Errno.EPERM : -Errno.EINVAL;
     case F_GET_SEALS:
     case F_SETLEASE:
     case F_NOTIFY:

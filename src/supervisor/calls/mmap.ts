@@ -105,7 +105,7 @@ interface Placement {
  */
 function mapPieces(call: Call, file: File, pieces: MemoryPiece[], at: Placement): Answer {
   const { quiet, instead } = at;
-  const mode = (file.f_flags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR;
+  const mode = (file.openFlags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR;
   const memories = [...new Set(pieces.map(({ memory }) => memory))];
   const fds: number[] = [];
   try {

@@ -22,7 +22,7 @@ function fileOf(call: Call, argument = 0): File | undefined {
 
 function refused(file: File, direction: Direction): number {
   const denied = direction === 'read' ? O_WRONLY : O_RDONLY;
-  return (file.f_flags & O_ACCMODE) === denied ? -Errno.EBADF : -Errno.EINVAL;
+  return (file.openFlags & O_ACCMODE) === denied ? -Errno.EBADF : -Errno.EINVAL;
 }
 
 /** With one piece of memory, or with struct iovec[]. */
