@@ -140,6 +140,12 @@ function cdevOf({ charDevices }: KernelCore, mode: number, rdev: DevT) {
   return (mode & S_IFMT) === S_IFCHR ? charDevices.find(rdev) : undefined;
 }
 
+/** bind(2) of a Unix socket. */
+export function makeSocket(at: NewName, task: Task): never {
+  mayCreate(at, task, 'socket');
+  throw refuse(at, 'socket', task);
+}
+
 /** A regular file, or one without a name, where only this kernel has a directory. */
 export function makeFile(
   at: NewName,
@@ -155,7 +161,8 @@ export function makeFile(
 }
 
 function refuse({ parent, name }: NewName, kind: Kind, task: Task) {
-  return refuseHere(task, `make a ${kind} ${parent.dentry.path}/${name}`);
+  const { path } = parent.dentry;
+  return refuseHere(task, `make a ${kind} ${name ? `${path}/${name}` : `in ${path}`}`);
 }
 
 /** EPERM, and a line in the log, for what the machine would have to have: `what` nobody can do with a name of ours. */

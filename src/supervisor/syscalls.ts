@@ -36,7 +36,7 @@ export function handlersOf(context: Context): Readonly<Record<Served, Handler>> 
     ...setattrCalls(context),
     ...watchCalls(context),
     ...epollCalls,
-    ...netlinkCalls,
+    ...netlinkCalls(context),
     ...pollCalls,
   };
   // Nor is there a handler without a row.

@@ -5,11 +5,13 @@
 #include "kit.h"
 #include <sys/inotify.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <sys/un.h>
 #include <utime.h>
 
 #define HEAPS "/dev/dma_heap"
@@ -31,6 +33,15 @@ static void list(const char *path) {
     for (int i = 0; i < n; i++)
         if (entries[i]->d_name[0] != '.') printf(" %s", entries[i]->d_name);
     putchar('\n');
+}
+
+static int name_socket(const char *path) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    strcpy(at.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), result = bind(fd, (void *)&at, sizeof at), code = errno;
+    close(fd);
+    errno = code;
+    return result;
 }
 
 /* What root may do in a directory of devtmpfs. */
@@ -63,6 +74,10 @@ static void make(void) {
     say("still open", fstat(fd, &st));
     printf("nlink %d\n", (int)st.st_nlink);
     say("a file", open(HEAPS "/file", O_CREAT | O_RDWR, 0600));
+    say("a file without a name", open(HEAPS, O_TMPFILE | O_RDWR, 0600));
+    say("a FIFO", mkfifo(HEAPS "/fifo", 0600));
+    say("a socket", name_socket(HEAPS "/socket"));
+    say("a socket over ours", name_socket(HEAP));
     unlink(HEAPS "/by-path/pci-0"), unlink(HEAPS "/by-path/hard");
     say("rmdir", rmdir(HEAPS "/by-path"));
     say("unlink ours", unlink("/dev/udmabuf"));
@@ -83,6 +98,7 @@ static void refused(const char *dir) {
     say("mknod", mknod(path, S_IFIFO | 0600, 0));
     say("create", open(path, O_CREAT | O_RDWR, 0600));
     say("symlink", symlink("x", path));
+    say("name a socket", name_socket(path));
     say("rename", rename(other, path));
     say("remove", remove(other));
     say("unlink of what is missing", unlink(path));

@@ -1,7 +1,9 @@
 /** Sockets of NETLINK_KOBJECT_UEVENT: what their Unix sockets would answer otherwise than Linux's. */
 import {
   AF_NETLINK,
+  AF_UNIX,
   AF_UNSPEC,
+  AT_FDCWD,
   CAP_NET_ADMIN,
   NETLINK_KOBJECT_UEVENT,
   SO_DOMAIN,
@@ -15,9 +17,11 @@ import {
 } from '../../abi/constants.js';
 import { type NetlinkAddress, type UeventSocket, ueventSocketsOf } from '../../base/netlink.js';
 import { Errno, errno } from '../../errno.js';
+import { makeSocket } from '../../fs/names.js';
 import { S_IFMT, S_IFSOCK } from '../../fs/tree.js';
 import { STAT_FIELDS, Stat } from '../../native.js';
 import { type Answer, type Call, CONTINUE, type Handler } from '../call.js';
+import type { Context } from '../context.js';
 import { transferCalls } from './transfer.js';
 
 const stat = new Float64Array(STAT_FIELDS);
@@ -36,6 +40,8 @@ const GROUPS = 32;
 /** sizeof(struct sockaddr_nl), sizeof(struct sockaddr_storage) */
 const ADDRESS_SIZE = 12;
 const STORAGE_SIZE = 128;
+/** <linux/un.h> */
+const UNIX_PATH_MAX = 108;
 /** sizeof(sa_family_t) */
 const FAMILY_SIZE = 2;
 const NOBODY: NetlinkAddress = { port: 0, groups: 0 };
@@ -75,12 +81,29 @@ function netlinkAddress(bytes: Buffer): NetlinkAddress {
   return { port: bytes.readInt32LE(4), groups: bytes.readUInt32LE(8) };
 }
 
-function bind(call: Call): Answer {
-  const found = socketOf(call);
-  if (!found) return CONTINUE;
-  const { kernel, pid } = call.task;
-  ueventSocketsOf(kernel).bind(found, netlinkAddress(addressOf(call)), pid);
-  return 0;
+const bind =
+  (context: Context): Handler =>
+  (call) => {
+    const found = socketOf(call);
+    if (!found) return bindToPath(context, call);
+    const { kernel, pid } = call.task;
+    ueventSocketsOf(kernel).bind(found, netlinkAddress(addressOf(call)), pid);
+    return 0;
+  };
+
+/** A Unix socket gets a name, which may be where only this kernel has a directory. */
+function bindToPath({ paths }: Context, call: Call): Answer {
+  const length = call.int(2);
+  if (length <= FAMILY_SIZE || length > FAMILY_SIZE + UNIX_PATH_MAX) return CONTINUE;
+  const bytes = Buffer.alloc(length);
+  if (call.task.mm.readSome(call.arg(1), bytes) < length) return CONTINUE;
+  const [path = ''] = bytes.toString('utf8', FAMILY_SIZE).split('\0', 1);
+  if (bytes.readUInt16LE(0) !== AF_UNIX || path === '') return CONTINUE;
+  const found = paths.resolve(call.task, AT_FDCWD, path, false);
+  if (found?.kind === 'node') return -Errno.EADDRINUSE;
+  if (found?.kind !== 'error') return CONTINUE;
+  if (found.free && !found.slash) makeSocket(found.free, call.task);
+  return -Errno[found.code];
 }
 
 /** Only sets where to messages go that are sent without an address. */
@@ -199,16 +222,17 @@ function writeInt(call: Call, argument: number, value: number): void {
   call.task.mm.write(call.arg(argument), bytes);
 }
 
-export const netlinkCalls = {
-  socket,
-  bind,
-  connect,
-  listen: unsupported,
-  accept: unsupported,
-  accept4: unsupported,
-  shutdown,
-  getsockname,
-  getpeername,
-  getsockopt,
-  setsockopt,
-} satisfies Record<string, Handler>;
+export const netlinkCalls = (context: Context) =>
+  ({
+    socket,
+    bind: bind(context),
+    connect,
+    listen: unsupported,
+    accept: unsupported,
+    accept4: unsupported,
+    shutdown,
+    getsockname,
+    getpeername,
+    getsockopt,
+    setsockopt,
+  }) satisfies Record<string, Handler>;

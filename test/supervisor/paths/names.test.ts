@@ -49,6 +49,10 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
       'still open: done',
       'nlink 0',
       'a file: EPERM',
+      'a file without a name: EPERM',
+      'a FIFO: EPERM',
+      'a socket: EPERM',
+      'a socket over ours: EADDRINUSE',
       'rmdir: done',
       'unlink ours: done',
       '/dev/udmabuf: ENOENT',
@@ -61,6 +65,9 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
     // What is not supported is said.
     expect(kernel.dmesg().filter((line) => line.includes('cannot make'))).toEqual([
       expect.stringMatching(/cannot make a regular file \/dev\/dma_heap\/file: .* \(EPERM\)$/),
+      expect.stringMatching(/cannot make a file without a name in \/dev\/dma_heap: .* \(EPERM\)$/),
+      expect.stringMatching(/cannot make a FIFO \/dev\/dma_heap\/fifo: .* \(EPERM\)$/),
+      expect.stringMatching(/cannot make a socket \/dev\/dma_heap\/socket: .* \(EPERM\)$/),
       expect.stringMatching(/cannot make a regular file \/dev\/udmabuf: .* \(EPERM\)$/),
     ]);
   });
@@ -100,6 +107,7 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
       'mknod: EACCES',
       'create: EACCES',
       'symlink: EACCES',
+      'name a socket: EACCES',
       'rename: EACCES',
       'remove: EACCES',
       'unlink of what is missing: ENOENT',
@@ -114,6 +122,7 @@ describe.each(LINKAGES)('a %s program', (linkage) => {
       `mknod: ${code}`,
       'create: EACCES',
       `symlink: ${code}`,
+      `name a socket: ${code}`,
       `rename: ${code}`,
       `remove: ${code}`,
       'unlink of what is missing: ENOENT',
