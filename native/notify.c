@@ -101,7 +101,7 @@ int receive_from(int listener, pid_t tid, struct seccomp_notif *notif) {
         if (poll(&ready, 1, 1) <= 0 || !(ready.revents & POLLIN)) {
             /* Stopped: a filter of the program's own has let it not come here. */
             if (tracee_has_stopped(tid)) return -EPERM;
-            if (!tracee_is_ours(tid)) return -ESRCH;
+            if (!tracee_lives(tid)) return -ESRCH;
             continue;
         }
         struct put_by *other = malloc(sizeof *other);

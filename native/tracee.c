@@ -8,6 +8,7 @@
  */
 #include "tracee.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -32,23 +33,39 @@ enum {
     CLONE_STOP = SIGTRAP | PTRACE_EVENT_CLONE << 8,
 };
 
-/* A number from /proc/TID/status ("TracerPid:"), or -1 when the thread is gone. */
-static long status_field(pid_t tid, const char *field) {
-    char path[32], text[4096];
+/* What /proc/TID/status has behind a field ("\nTracerPid:"), in `text`; NULL when the thread is gone. */
+static const char *status_text(pid_t tid, const char *field, char *text, size_t size) {
+    char path[32];
     snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t length = read(fd, text, sizeof text - 1);
+    if (fd < 0) return NULL;
+    ssize_t length = read(fd, text, size - 1);
     close(fd);
-    if (length < 0) return -1;
+    if (length < 0) return NULL;
     text[length] = 0;
     const char *found = strstr(text, field);
-    return found ? atol(found + strlen(field)) : -1;
+    return found ? found + strlen(field) : NULL;
 }
 
-bool tracee_is_ours(pid_t tid) {
+/* A number of these, or -1. */
+static long status_field(pid_t tid, const char *field) {
+    char text[4096];
+    const char *found = status_text(tid, field, text, sizeof text);
+    return found ? atol(found) : -1;
+}
+
+/* A process's first thread that has ended waits for the others; of that no wait tells. */
+static bool is_zombie(pid_t tid) {
+    char text[4096];
+    const char *found = status_text(tid, "\nState:\t", text, sizeof text);
+    return found && *found == 'Z';
+}
+
+static bool is_ours(pid_t tid) {
     return status_field(tid, "\nTracerPid:") == syscall(SYS_gettid);
 }
+
+bool tracee_lives(pid_t tid) { return is_ours(tid) && !is_zombie(tid); }
 
 bool tracee_has_stopped(pid_t tid) {
     siginfo_t info = {.si_pid = 0};
@@ -78,7 +95,7 @@ static int wait_for_stop(pid_t tid, bool may_last) {
         }
         nap();
         unsigned naps = looks - EAGER_LOOKS + 1;
-        if (naps % 16 == 0 && !tracee_is_ours(tid)) return TRACEE_GONE;
+        if (naps % 16 == 0 && !tracee_lives(tid)) return TRACEE_GONE;
         /* It may be caught in a call that waits for us: a signal ends that with EINTR. */
         if (naps == PATIENCE_NAPS && !may_last) ptrace(PTRACE_INTERRUPT, tid, 0, 0);
     }
@@ -87,18 +104,37 @@ static int wait_for_stop(pid_t tid, bool may_last) {
 
 int tracee_wait(pid_t tid) { return wait_for_stop(tid, false); }
 
+static void reap(pid_t tid) {
+    for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
+        siginfo_t info = {.si_pid = 0};
+        if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid) return;
+        if (!is_ours(tid)) return;
+        nap();
+    }
+}
+
+/* The threads of a process, but for the first, that are ours to reap: some we may never have heard of. */
+static void reap_others(pid_t pid) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    if (!tasks) return;
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        pid_t tid = atoi(entry->d_name);
+        if (tid > 0 && tid != pid && is_ours(tid) && is_zombie(tid)) reap(tid);
+    }
+    closedir(tasks);
+}
+
 /*
  * A zombie of a traced thread waits for its tracer, and its process with it. Only a leader whose
  * parent is this process is left alone: that is the child that libuv waits for.
  */
 void tracee_reap(pid_t tid) {
-    if (status_field(tid, "\nTgid:") == tid && status_field(tid, "\nPPid:") == getpid()) return;
-    for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
-        siginfo_t info = {.si_pid = 0};
-        if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid) return;
-        if (!tracee_is_ours(tid)) return;
-        nap();
-    }
+    long pid = status_field(tid, "\nTgid:");
+    if (pid > 0) reap_others((pid_t)pid);
+    if (pid == tid && status_field(tid, "\nPPid:") == getpid()) return;
+    reap(tid);
 }
 
 /* The status of the next stop at a system call, or in a clone; TRACEE_GONE. */

@@ -31,8 +31,8 @@ void tracee_wait_gone(pid_t tid);
 /* Whether there is a stop to be waited for. */
 bool tracee_has_stopped(pid_t tid);
 
-/* Whether it is traced by this thread still. */
-bool tracee_is_ours(pid_t tid);
+/* Whether it is traced by this thread still, and has not ended. */
+bool tracee_lives(pid_t tid);
 
 /* Resumes until the exit of the system call that the registers are set for. False: gone. */
 bool tracee_run_call(pid_t tid);

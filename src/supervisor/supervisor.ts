@@ -70,7 +70,7 @@ export class Supervisor {
       again: (call, { options }) => {
         this.#answer(call, options.resume);
         this.#tasks.retire(call.task);
-        if (native.notifPutBy() >= 0) this.#serve();
+        this.#serveLater();
       },
       attempt: (call, action) => this.#attempt(call, action),
       ended: (call, result) => {
@@ -146,6 +146,12 @@ export class Supervisor {
       linger = this.#listeners.size > 0 ? LINGER : 0;
     } while (performance.now() < end);
     this.rest();
+    this.#serveLater();
+  }
+
+  /** Of notifications that are put by the set does not tell. */
+  #serveLater(): void {
+    if (native.notifPutBy() >= 0) setImmediate(() => this.#serve());
   }
 
   /** Lets go of what is kept for speed alone, so that nothing of the programs' lives on by it. */
@@ -229,7 +235,7 @@ export class Supervisor {
     if (this.#left !== pid && call.valid) {
       this.#kernel.printk(
         KERN_WARNING,
-        `dmabuf-shim: process ${pid} does not let us read its memory: it sees the machine's own devices`,
+        `dmabuf-shim: process ${pid} does not let us read its memory: it sees the machine’s own devices`,
       );
       this.#left = pid;
     }
