@@ -16,6 +16,14 @@ export interface LogRecord {
   text: string;
 }
 
+/** What a line begins with that is about the shim itself, and not about what it stands for. */
+export const SHIM = 'dmabuf-shim: ';
+
+/** Whether it says that a program was not served as Linux would have. */
+export function isOfShim({ level, text }: LogRecord): boolean {
+  return level <= KERN_WARNING && text.startsWith(SHIM);
+}
+
 /** The lines that are kept; the oldest go first, as in Linux's ring buffer. */
 const CAPACITY = 8192;
 

@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import type { KernelOptions } from '../core.js';
 import { Kernel } from '../kernel.js';
 import { native } from '../native.js';
-import { formatRecord, KERN_WARNING, type LogRecord } from '../printk.js';
+import { formatRecord, isOfShim, KERN_WARNING, type LogRecord, SHIM } from '../printk.js';
 import { UnsupportedMachineError } from '../supervisor/spawn.js';
 import { defineCommand } from './command.js';
 import { inheritedDescriptors, letGo, passOn, stdioBeside } from './inherited.js';
@@ -148,8 +148,14 @@ function kernelOptionsOf(options: RunOptions): KernelOptions {
 function makeKernel(kernelOptions: KernelOptions, options: RunOptions): Kernel {
   try {
     const kernel = new Kernel(kernelOptions);
+    let notServed = 0;
     kernel.log.console = (record) => {
       if (isShown(record, options)) writeLine(2, formatRecord(record));
+      else if (isOfShim(record) && notServed++ < MOST_NOT_SERVED) {
+        writeLine(2, `dmabuf-shim run: ${record.text.slice(SHIM.length)}`);
+        if (notServed === MOST_NOT_SERVED)
+          writeLine(2, 'dmabuf-shim run: --verbose shows what more there is');
+      }
     };
     return kernel;
   } catch (error) {
@@ -157,6 +163,9 @@ function makeKernel(kernelOptions: KernelOptions, options: RunOptions): Kernel {
     throw error;
   }
 }
+
+/** A program that goes on and on is not to fill the terminal. */
+const MOST_NOT_SERVED = 10;
 
 /** Whoever writes a driver wants to see at once what is wrong with it. */
 function isShown({ level, text }: LogRecord, options: RunOptions): boolean {

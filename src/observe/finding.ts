@@ -12,7 +12,7 @@ import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
  * - `attachment-left`: a device that was never detached (dma_buf_detach);
  * - `dma-mapping-left`: a mapping for a device that was never undone (dma_buf_unmap_attachment);
  * - `fence-left`: a reference of a signalled fence that was never put (dma_fence_put);
- * - `fence-not-signaled`: a fence that somebody still has, and that never was signalled.
+ * - `fence-not-signaled`: a fence that was not signalled in time (`fenceTimeout`), or that somebody has still in the end.
  *
  * Against the rules:
  * - `fence-abandoned`: a timeline was closed while somebody waited for a fence of it (ENOENT);
@@ -22,6 +22,10 @@ import type { DmaBuf } from '../drivers/dma-buf/dma-buf.js';
  * - `stale-access`: what strict coherency finds;
  * - `dma-fault`: a device accessed what was not mapped for it;
  * - `warning`: a WARNING of the kernel log, mostly a driver that broke a rule.
+ *
+ * Of this run:
+ * - `not-served`: a program saw something else than Linux would have shown it, as the log says: a process that does not
+ *   let anybody look into it, for example.
  */
 export const FINDING_KINDS = [
   'descriptor-left',
@@ -40,6 +44,7 @@ export const FINDING_KINDS = [
   'stale-access',
   'dma-fault',
   'warning',
+  'not-served',
 ] as const;
 export type FindingKind = (typeof FINDING_KINDS)[number];
 

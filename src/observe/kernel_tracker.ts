@@ -12,7 +12,7 @@ import { holdersOf } from '../host/descriptors.js';
 import { cacheOf } from '../mm/cache/cache.js';
 import type { Device } from '../mm/device.js';
 import { type DmaDataDirection, dir2name } from '../mm/dma-direction.js';
-import { KERN_WARNING, type LogRecord } from '../printk.js';
+import { isOfShim, KERN_WARNING, type LogRecord, SHIM } from '../printk.js';
 import {
   bufferText,
   describeBuffer,
@@ -28,6 +28,7 @@ const BROKEN = /^(WARNING|BUG|DMA-API): |released with pending signals!$/;
 /** Linux's own driver unmaps in another direction than it maps. */
 const LINUX = /^DMA-API: udmabuf: .* with different direction/;
 const COHERENCY = 'coherency: ';
+const SIGNAL_IT = 'whoever makes a fence has to signal it, also when the work fails';
 
 export class KernelTracker implements Observer {
   readonly #reporter: Reporter;
@@ -38,6 +39,8 @@ export class KernelTracker implements Observer {
     { direction: DmaDataDirection; made: FindingPlace }[]
   >();
   readonly #fences = new Map<DmaFence, FindingPlace>();
+  /** Those that were not signalled in time. */
+  readonly #late = new WeakSet<DmaFence>();
   /** Where stale accesses were found out, in their order. */
   readonly #stale: FindingPlace[] = [];
 
@@ -125,11 +128,35 @@ export class KernelTracker implements Observer {
     });
   }
 
-  logged({ level, text }: LogRecord): void {
+  fenceLate(fence: DmaFence, text: string): void {
+    if (this.#late.has(fence)) return;
+    this.#late.add(fence);
+    const made = this.#fences.get(fence);
+    this.#reporter.add({
+      kind: 'fence-not-signaled',
+      ...(made && { made }),
+      ...(made?.process && { process: made.process }),
+      text,
+      advice: SIGNAL_IT,
+    });
+  }
+
+  logged(record: LogRecord): void {
+    const { level, text } = record;
     if (level > KERN_WARNING) return;
     const seen = this.#reporter.origins.here();
     if (text.startsWith(COHERENCY)) this.#stale.push(seen);
-    else if (BROKEN.test(text) && !LINUX.test(text)) {
+    else if (isOfShim(record)) {
+      const where = seen.process && { process: seen.process };
+      const advice = 'what it saw instead is not what Linux gives';
+      this.#reporter.add({
+        kind: 'not-served',
+        seen,
+        ...where,
+        text: text.slice(SHIM.length),
+        advice,
+      });
+    } else if (BROKEN.test(text) && !LINUX.test(text)) {
       const [first = ''] = text.split('\n');
       const where = seen.process && { process: seen.process };
       const advice = 'a driver has broken a rule: the kernel log has the details';
@@ -212,13 +239,14 @@ export class KernelTracker implements Observer {
       if (fence instanceof DmaFenceArray || fence instanceof DmaFenceChain) continue;
       const process = made.process && { process: made.process };
       const name = describeFence(fence);
+      if (this.#late.has(fence)) continue;
       if (!fence.flaggedSignaled) {
         yield {
           kind: 'fence-not-signaled',
           made,
           ...process,
           text: `fence ${name} is not signalled, and somebody has it still`,
-          advice: 'whoever makes a fence has to signal it, also when the work fails',
+          advice: SIGNAL_IT,
         };
       } else if (!explained.has(fence)) {
         yield {

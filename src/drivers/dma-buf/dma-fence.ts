@@ -18,6 +18,8 @@ declare module '../../observe/observer.js' {
     /** Before those who wait for it are told. */
     fenceSignaled?(fence: DmaFence): void;
     fenceReleased?(fence: DmaFence): void;
+    /** It is not signalled in time, as a line says. */
+    fenceLate?(fence: DmaFence, text: string): void;
   }
 }
 

@@ -65,10 +65,9 @@ class FenceWatchdog {
     }
     const maker = fence.madeBy === 0 ? 'a driver' : nameOf(fence.madeBy);
     const who = waiters.length > 0 ? waiters.join(', ') : 'nobody waits for it';
-    this.#kernel.printk(
-      KERN_WARNING,
-      `dma_fence: ${describeFence(fence)}, made by ${maker}, is not signalled after ${seconds(age)}: ${who}`,
-    );
+    const text = `${describeFence(fence)}, made by ${maker}, is not signalled after ${seconds(age)}: ${who}`;
+    this.#kernel.printk(KERN_WARNING, `dma_fence: ${text}`);
+    this.#kernel.observers.tell('fenceLate', fence, `fence ${text}`);
   }
 
   close(): void {
