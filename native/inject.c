@@ -185,9 +185,13 @@ static bool in_helper(int listener, const struct seccomp_data *data, pid_t tid,
                       const registers *original, struct injection *i, int64_t *outcome) {
     registers r = *original;
     uint64_t args[6] = {CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM};
-    pid_t helper;
+    pid_t helper, process = tracee_process(tid);
     arch_set_call(&r, data->instruction_pointer, SYS_clone, args);
-    if (arch_set(tid, &r) || !tracee_run_clone(tid, &helper)) return false;
+    if (arch_set(tid, &r)) return false;
+    if (!tracee_run_clone(tid, &helper)) {
+        tracee_reap_others(process);
+        return false;
+    }
     *outcome = -EAGAIN;
     if (helper) {
         keep_near(helper);

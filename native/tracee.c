@@ -104,26 +104,32 @@ static int wait_for_stop(pid_t tid, bool may_last) {
 
 int tracee_wait(pid_t tid) { return wait_for_stop(tid, false); }
 
-static void reap(pid_t tid) {
-    for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
-        siginfo_t info = {.si_pid = 0};
-        if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid) return;
-        if (!is_ours(tid)) return;
-        nap();
-    }
+/* Whether a traced thread that ends has been reaped, or is somebody else's. */
+static bool reaped(pid_t tid) {
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) || info.si_pid ||
+           !is_ours(tid);
 }
 
-/* The threads of a process, but for the first, that are ours to reap: some we may never have heard of. */
-static void reap_others(pid_t pid) {
+/* Reaps the threads of a process, but for the first, that are ours: some we may never have heard of. Are there more? */
+static bool reap_others(pid_t pid) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
-    if (!tasks) return;
+    bool more = false;
+    if (!tasks) return false;
     for (struct dirent *entry; (entry = readdir(tasks));) {
         pid_t tid = atoi(entry->d_name);
-        if (tid > 0 && tid != pid && is_ours(tid) && is_zombie(tid)) reap(tid);
+        if (tid > 0 && tid != pid && is_ours(tid) && !reaped(tid)) more = true;
     }
     closedir(tasks);
+    return more;
+}
+
+pid_t tracee_process(pid_t tid) { return (pid_t)status_field(tid, "\nTgid:"); }
+
+void tracee_reap_others(pid_t pid) {
+    for (unsigned naps = 0; reap_others(pid) && naps < REAPING_NAPS; naps++) nap();
 }
 
 /*
@@ -131,10 +137,13 @@ static void reap_others(pid_t pid) {
  * parent is this process is left alone: that is the child that libuv waits for.
  */
 void tracee_reap(pid_t tid) {
-    long pid = status_field(tid, "\nTgid:");
-    if (pid > 0) reap_others((pid_t)pid);
-    if (pid == tid && status_field(tid, "\nPPid:") == getpid()) return;
-    reap(tid);
+    pid_t pid = tracee_process(tid);
+    bool is_child = pid == tid && status_field(tid, "\nPPid:") == getpid();
+    for (unsigned naps = 0; naps < REAPING_NAPS; naps++) {
+        bool more = pid > 0 && reap_others(pid);
+        if (is_child ? !more : reaped(tid)) return;
+        nap();
+    }
 }
 
 /* The status of the next stop at a system call, or in a clone; TRACEE_GONE. */

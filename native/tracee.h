@@ -13,6 +13,12 @@ int tracee_wait(pid_t tid);
 /* After TRACEE_GONE or ESRCH: reaps what only a tracer can reap. */
 void tracee_reap(pid_t tid);
 
+/* The process of a thread, or -1 when it is gone. */
+pid_t tracee_process(pid_t tid);
+
+/* Where threads of a dying process may be traced that nobody knows of, made by one that was: reaps them, too. */
+void tracee_reap_others(pid_t pid);
+
 /* Resumes until the next entry into a system call, or the exit from it. False: gone. */
 bool tracee_to_syscall_stop(pid_t tid);
 
