@@ -121,7 +121,7 @@ describe('run', () => {
   test('signals that are sent to it reach the program, once', async () => {
     // Long enough for the signal to come, and from then on for a second.
     const script =
-      'trap "echo term; n=0" TERM; echo ready; n=-900; while [ $n -lt 20 ]; do sleep 0.05; n=$((n+1)); done';
+      'trap "echo term; came=1" TERM; came=0; before=0; after=0; echo ready; while [ $before -lt 900 ] && [ $after -lt 20 ]; do sleep 0.05; after=$((after+came)); before=$((before+1)); done';
     const child = spawn(process.execPath, [main, 'run', 'sh', '-c', script]);
     let stdout = '';
     for await (const chunk of child.stdout) {
