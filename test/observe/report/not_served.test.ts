@@ -15,7 +15,7 @@ test('a descriptor that is not served', () => {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const device = join(folder, 'letters.ts');
   writeFileSync(device, DEVICE);
-  const redirect = ['bash', '-c', 'exec 50</dev/letters; read -n 1 <&50'];
+  const redirect = ['bash', '-c', 'exec 50</dev/letters 50<&-'];
   const { status, stderr } = cli('run', '--device', device, '--strict', '--', ...redirect);
   expect(stderr).toMatch(
     /\] dmabuf-shim: process \d+ is not served when it reads or writes .* as descriptor 50/,
