@@ -52,7 +52,7 @@ test.concurrent('does not say which one it is', () => {
 let folder: string;
 beforeAll(() => {
   // Within the project, where its own name is known.
-  folder = mkdtempSync(join(root, 'test/observe/report/tmp-'));
+  folder = mkdtempSync(join(root, 'test/tmp-'));
   writeFileSync(join(folder, 'user.test.mjs'), TESTS);
   writeFileSync(
     join(folder, 'vitest.config.mjs'),
