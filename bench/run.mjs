@@ -124,7 +124,7 @@ const benches = {
       7,
       () => supervised(client, 'sync', 20000),
       () => supervisedWith(['--trace', trace], client, 'sync', 20000),
-      () => supervisedWith(['--trace-events', trace], client, 'sync', 20000),
+      () => supervisedWith(['--trace-events', `${trace}.json`], client, 'sync', 20000),
     );
     const floor = ['untraced', figure(us, base)];
     report('DMA_BUF_IOCTL_SYNC with --trace FILE', figure(us, lines), ...floor, '2 ×');
