@@ -118,7 +118,8 @@ export class Sys implements Posix {
     if (!file) return machine.ioctl(fd, request, argument);
     const call = this.#observedIoctl(fd, request, argument);
     const make = () => this.#now('ioctl', this.#ioctl(fd, file, request, argument));
-    const met = faultsOf(this.#kernel) ? () => this.#meet('ioctl', { file, request }, make) : make;
+    if (!call && !faultsOf(this.#kernel)) return attempt('ioctl', make);
+    const met = () => this.#meet('ioctl', { file, request }, make);
     return attempt('ioctl', () => (call ? call.step('ioctl', met) : met()));
   }
 
