@@ -33,6 +33,7 @@ struct loan {
     int *ours, *theirs;
     mode_t *modes; /* of what they are of */
     uint32_t count, lent;
+    bool kept;     /* one could not be taken back */
     bool apart;    /* no thread of the program's may get at them */
     uint64_t mark; /* in the last argument: the filter lets the call through */
 };
@@ -101,14 +102,16 @@ static bool run_calls(pid_t tid, const registers *original, uint64_t after,
     return true;
 }
 
-/* Takes lent descriptors back. One that cannot be, since the program has a filter against it, ends the program. */
+/* Takes lent descriptors back: whether the thread has none any more. */
 static bool close_lent(pid_t tid, const registers *original, uint64_t after,
-                       const struct loan *loan) {
+                       struct loan *loan) {
     for (uint32_t i = 0; i < loan->lent; i++) {
         uint64_t args[6] = {(uint64_t)loan->theirs[i]};
         int64_t result;
         if (!run_call(tid, original, after, SYS_close, args, &result)) return false;
-        if (has_failed(result)) {
+        if (has_failed(result) && loan->apart) {
+            /* A filter of the program's own forbids it. What is not the program's would stay with it. */
+            loan->kept = true;
             kill(tid, SIGKILL);
             return false;
         }
@@ -125,6 +128,30 @@ static bool in_thread(const struct seccomp_data *data, pid_t tid, const register
     return close_lent(tid, original, after, &i->loan);
 }
 
+/* The helper makes the program's call, and waits in the notification of that. 0, or why it does not: -ESRCH: it is gone. */
+static int meet_helper(int listener, pid_t helper, struct seccomp_notif *notif) {
+    int status = TRACEE_AT_CALL;
+    bool inside = true; /* the call */
+    registers r;
+    if (!tracee_to_syscall_stop(helper)) return -ESRCH;
+    for (;;) {
+        if (!tracee_resume(helper, status)) return -ESRCH;
+        int error = receive_from(listener, helper, notif);
+        if (error == -ENOMEM) ptrace(PTRACE_INTERRUPT, helper, 0, 0);
+        if (error != -EAGAIN && error != -ENOMEM) return error;
+        status = tracee_wait(helper);
+        if (status == TRACEE_GONE) return -ESRCH;
+        if (error == -ENOMEM) return error;
+        /* Its process stops, by SIGSTOP: that interrupts the call, which is then made again. */
+        if (status != TRACEE_AT_CALL) continue;
+        inside = !inside;
+        if (inside) continue;
+        if (arch_get(helper, &r)) return -ESRCH;
+        /* A filter that the program has got meanwhile. */
+        if (!is_interrupted(arch_result(&r))) return -EPERM;
+    }
+}
+
 /*
  * Has a thread that was made for this, and is at its first stop, make the calls, and lets it end. It comes by the
  * descriptors in a notification: that of the program's own call once more, which its own filters have let through.
@@ -139,10 +166,13 @@ static bool use_helper(int listener, const struct seccomp_data *data, pid_t help
     if (arch_get(helper, &own)) return false;
     r = own;
     arch_set_call(&r, after, (uint64_t)data->nr, data->args);
-    if (arch_set(helper, &r) || ptrace(PTRACE_CONT, helper, 0, 0)) return false;
-    if (receive_from(listener, helper, &notif)) return false;
-    int refused = lend(listener, notif.id, &i->loan);
-    if (!leave_call(listener, notif.id, helper, ERESTARTSYS)) return false;
+    if (arch_set(helper, &r)) return false;
+    int refused = meet_helper(listener, helper, &notif);
+    if (refused == -ESRCH) return false;
+    if (!refused) {
+        refused = lend(listener, notif.id, &i->loan);
+        if (!leave_call(listener, notif.id, helper, ERESTARTSYS)) return false;
+    }
     *outcome = i->calls[0].result = refused;
     if (!refused && !run_calls(helper, &own, after, i, outcome)) return false;
     if (!close_lent(helper, &own, after, &i->loan)) return false;
@@ -183,16 +213,25 @@ static void show(const struct loan *loan) {
  */
 static bool in_helper(int listener, const struct seccomp_data *data, pid_t tid,
                       const registers *original, struct injection *i, int64_t *outcome) {
-    registers r = *original;
+    registers r;
     uint64_t args[6] = {CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM};
     pid_t helper, process = tracee_process(tid);
-    arch_set_call(&r, data->instruction_pointer, SYS_clone, args);
-    if (arch_set(tid, &r)) return false;
-    if (!tracee_run_clone(tid, &helper)) {
-        tracee_reap_others(process);
-        return false;
+    if (!can_put_by()) {
+        *outcome = i->calls[0].result = -ENOTSUP;
+        return true;
     }
-    *outcome = -EAGAIN;
+    do {
+        r = *original;
+        arch_set_call(&r, data->instruction_pointer, SYS_clone, args);
+        if (arch_set(tid, &r)) return false;
+        if (!tracee_run_clone(tid, &helper)) {
+            tracee_reap_others(process);
+            return false;
+        }
+        if (!helper && arch_get(tid, &r)) return false;
+        /* Linux makes no thread while a signal is on its way: SIGSTOP. */
+    } while (!helper && is_interrupted(arch_result(&r)));
+    *outcome = helper ? -EAGAIN : arch_result(&r);
     if (helper) {
         keep_near(helper);
         hide(&i->loan);
@@ -202,9 +241,6 @@ static bool in_helper(int listener, const struct seccomp_data *data, pid_t tid,
         if (!tracee_to_syscall_stop(tid)) return false;
         /* A program with one thread has one again. */
         tracee_wait_gone(helper);
-    } else {
-        if (arch_get(tid, &r)) return false;
-        *outcome = arch_result(&r);
     }
     i->calls[0].result = *outcome;
     return true;
@@ -401,6 +437,7 @@ EXPORT(injectCalls) {
         injection.count = count;
         error = with_tracee(int_arg(env, argv[0]), notif, int_arg(env, argv[2]), inject,
                             &injection);
+        if (loan->kept) error = -ENOTRECOVERABLE;
         for (uint32_t i = 0; i < count; i++)
             ((double *)results)[i] = (double)injection.calls[i].result;
     }

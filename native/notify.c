@@ -54,7 +54,7 @@ EXPORT(notifSizes) {
     return array;
 }
 
-/* What this kernel's struct seccomp_notif may grow to. */
+/* Longer than struct seccomp_notif of any kernel so far, 80 bytes. */
 enum { MAX_NOTIF = 256 };
 
 struct put_by {
@@ -62,6 +62,12 @@ struct put_by {
     int listener;
     unsigned char notif[MAX_NOTIF];
 };
+
+bool can_put_by(void) {
+    struct seccomp_notif_sizes sizes;
+    return !syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) &&
+           sizes.seccomp_notif <= MAX_NOTIF;
+}
 
 /* In the order in which they came. Only the thread that answers receives. */
 static struct put_by *first, **end = &first;
@@ -94,13 +100,9 @@ int receive_notification(int listener, void *notif, size_t size) {
 
 int receive_from(int listener, pid_t tid, struct seccomp_notif *notif) {
     struct pollfd ready = {listener, POLLIN, 0};
-    struct seccomp_notif_sizes sizes;
-    if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes)) return -errno;
-    if (sizes.seccomp_notif > MAX_NOTIF) return -ENOTSUP;
     for (;;) {
         if (poll(&ready, 1, 1) <= 0 || !(ready.revents & POLLIN)) {
-            /* Stopped: a filter of the program's own has let it not come here. */
-            if (tracee_has_stopped(tid)) return -EPERM;
+            if (tracee_has_stopped(tid)) return -EAGAIN;
             if (!tracee_lives(tid)) return -ESRCH;
             continue;
         }

@@ -19,9 +19,12 @@ int receive_notification(int listener, void *notif, size_t size);
 
 /*
  * The notification of `tid`, which is traced and makes a call now; those of others are put by. 0, -ESRCH when the thread
- * is gone, -EPERM when it has stopped behind the call, ENOMEM, ENOTSUP.
+ * is gone, -EAGAIN when it has stopped, -ENOMEM.
  */
 int receive_from(int listener, pid_t tid, struct seccomp_notif *notif);
+
+/* Whether there is room for a notification of this kernel's. */
+bool can_put_by(void);
 
 /* The listener of the first notification that is put by, or -1. */
 int listener_put_by(void);

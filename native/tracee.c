@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 enum {
-    SYSCALL_STOP = SIGTRAP | 0x80, /* PTRACE_O_TRACESYSGOOD */
     EAGER_LOOKS = 2000,            /* about a millisecond */
     NAP_NS = 100 * 1000,
     PATIENCE_NAPS = 5000, /* at least half a second; then a call that hangs is interrupted */
@@ -54,12 +53,14 @@ static long status_field(pid_t tid, const char *field) {
     return found ? atol(found) : -1;
 }
 
-/* A process's first thread that has ended waits for the others; of that no wait tells. */
-static bool is_zombie(pid_t tid) {
+static bool is_in_state(pid_t tid, char state) {
     char text[4096];
     const char *found = status_text(tid, "\nState:\t", text, sizeof text);
-    return found && *found == 'Z';
+    return found && *found == state;
 }
+
+/* A process's first thread that has ended waits for the others; of that no wait tells. */
+static bool is_zombie(pid_t tid) { return is_in_state(tid, 'Z'); }
 
 static bool is_ours(pid_t tid) {
     return status_field(tid, "\nTracerPid:") == syscall(SYS_gettid);
@@ -146,22 +147,25 @@ void tracee_reap(pid_t tid) {
     }
 }
 
-/* The status of the next stop at a system call, or in a clone; TRACEE_GONE. */
-static int to_syscall_stop(pid_t tid, bool may_last) {
-    long signal = 0;
-    for (;;) {
-        if (ptrace(PTRACE_SYSCALL, tid, 0, signal)) return TRACEE_GONE;
-        int status = wait_for_stop(tid, may_last);
-        if (status == TRACEE_GONE || status == SYSCALL_STOP || status == CLONE_STOP)
-            return status;
-        /* SIGSTOP, which no mask keeps out, goes its way. */
-        signal = status >> 8 == 0 ? status : 0;
-    }
+bool tracee_resume(pid_t tid, int status) {
+    /* SIGSTOP, which no mask keeps out, goes its way. */
+    long signal = status >> 8 == 0 && status != TRACEE_AT_CALL ? status : 0;
+    return ptrace(PTRACE_SYSCALL, tid, 0, signal) == 0;
 }
 
-bool tracee_to_syscall_stop(pid_t tid) { return to_syscall_stop(tid, false) == SYSCALL_STOP; }
+/* The status of the next stop at a system call, or in a clone; TRACEE_GONE. */
+static int to_syscall_stop(pid_t tid, bool may_last) {
+    int status = TRACEE_AT_CALL;
+    do {
+        if (!tracee_resume(tid, status)) return TRACEE_GONE;
+        status = wait_for_stop(tid, may_last);
+    } while (status != TRACEE_GONE && status != TRACEE_AT_CALL && status != CLONE_STOP);
+    return status;
+}
 
-bool tracee_to_late_stop(pid_t tid) { return to_syscall_stop(tid, true) == SYSCALL_STOP; }
+bool tracee_to_syscall_stop(pid_t tid) { return to_syscall_stop(tid, false) == TRACEE_AT_CALL; }
+
+bool tracee_to_late_stop(pid_t tid) { return to_syscall_stop(tid, true) == TRACEE_AT_CALL; }
 
 bool tracee_run_clone(pid_t tid, pid_t *child) {
     unsigned long made = 0;
@@ -176,10 +180,10 @@ void tracee_wait_gone(pid_t tid) {
     for (unsigned looks = 0; syscall(SYS_tkill, tid, 0) == 0; looks++) {
         if (looks < EAGER_LOOKS)
             sched_yield();
-        else if (looks < EAGER_LOOKS + GOING_NAPS)
+        else if (looks < EAGER_LOOKS + GOING_NAPS && !is_in_state(tid, 'T'))
             nap();
         else
-            return;
+            return; /* It is stopped with its process, or closes files. */
     }
 }
 

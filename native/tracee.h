@@ -5,10 +5,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { TRACEE_GONE = 0 }; /* in place of a stop's status */
+/* In place of a stop's status, or one of these. */
+enum {
+    TRACEE_GONE = 0,
+    TRACEE_AT_CALL = 5 /* SIGTRAP */ | 0x80, /* at the entry or the exit of a system call: PTRACE_O_TRACESYSGOOD */
+};
 
 /* The status of the next stop (signal | event << 8), or TRACEE_GONE; never waits for more. */
 int tracee_wait(pid_t tid);
+
+/* Goes on from a stop with this status to the next one, or into what it waits for. False: gone. */
+bool tracee_resume(pid_t tid, int status);
 
 /* After TRACEE_GONE or ESRCH: reaps what only a tracer can reap. */
 void tracee_reap(pid_t tid);

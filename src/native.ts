@@ -211,7 +211,8 @@ export interface Native {
    * `fds` are descriptors of this process that the thread has for the time of its calls. If they do
    * not fit its table (-EMFILE), it makes no call and sees that. With `apart`, a thread that is made for this makes the
    * calls: it has the program's memory, but a descriptor table of its own, so that no other thread gets at them. It
-   * cannot always be made (-EAGAIN). `mark`, for the filter, is the sixth argument of its exit(2). Notifications of
+   * cannot always be made (-EAGAIN). A filter of the program's own that forbids its close(2) has the program killed, and
+   * the answer is -ENOTRECOVERABLE. `mark`, for the filter, is the sixth argument of its exit(2). Notifications of
    * others that come meanwhile are put by, for `notifRecv` and `epollReceive` to give.
    */
   injectCalls(

@@ -2,7 +2,7 @@ import { REDIRECTED } from '../abi/system_calls.js';
 import { Errno } from '../errno.js';
 import { statusOf } from '../host/status.js';
 import { type InjectedCall, native } from '../native.js';
-import { KERN_ERR } from '../printk.js';
+import { KERN_ERR, SHIM } from '../printk.js';
 import { ANSWERED, type Answer, type Call, CONTINUE } from './call.js';
 
 /** For the filter to let a call through, as the sixth argument. */
@@ -32,6 +32,10 @@ export function injectOrRefuse(
   if (answer === -Errno.EPERM) {
     reportRefusal(call, `process ${task.pid} cannot ${what}`);
     return -Errno.EPERM;
+  }
+  if (answer === -Errno.ENOTRECOVERABLE) {
+    const text = `process ${task.pid} was killed: its seccomp filter forbids close(2), and it was to ${what}`;
+    task.kernel.printk(KERN_ERR, `${SHIM}${text}`);
   }
   call.answered = [...results].find(isFailure) ?? results[0] ?? 0;
   return ANSWERED;

@@ -23,3 +23,13 @@ test.for(LINKAGES)('a part of a memfd is all that a receiver gets (%s)', async (
   ]);
   await expectNothingLeft(kernel);
 });
+
+test.for(LINKAGES)(
+  'a program that is stopped while it maps holds up nobody (%s)',
+  async (linkage) => {
+    const kernel = testKernel();
+    const { stdout } = await run(kernel, program('paused', linkage), ['200']);
+    expect(stdout).toBe('mapped: 1, failed: 0, others served: 200\n');
+    await expectNothingLeft(kernel);
+  },
+);
