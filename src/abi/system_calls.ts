@@ -263,23 +263,24 @@ const REFUSED_ADVICE = [
 const advice = ({ exact }: Needs): Instruction[] =>
   among(2, [...PAGE_ADVICE, ...(exact ? REFUSED_ADVICE : [])]);
 
-/** mremap(2) that gives more than there was, or puts it somewhere that is asked for, if no others count. */
+/** Skips the next instruction if these words of the third argument and of the second compare so. */
+const compared = (word: (index: number) => number, jump: number): Instruction[] => [
+  [LD_W_ABS, 0, 0, word(1)],
+  STORE,
+  LOAD_X,
+  [LD_W_ABS, 0, 0, word(2)],
+  [jump, 1, 0, 0],
+];
+
+/** mremap(2) to a larger size, or to a place that is asked for; all, if others count too. */
 const remapping = (needs: Needs): Instruction[] =>
   exactOrStrict(needs)
     ? [notify]
     : [
         ...whenSet(argLow(3), MREMAP_FIXED | MREMAP_DONTUNMAP, notify),
-        [LD_W_ABS, 0, 0, argHigh(1)],
-        STORE,
-        LOAD_X,
-        [LD_W_ABS, 0, 0, argHigh(2)],
-        [JEQ_X, 1, 0, 0],
+        ...compared(argHigh, JEQ_X),
         notify,
-        [LD_W_ABS, 0, 0, argLow(1)],
-        STORE,
-        LOAD_X,
-        [LD_W_ABS, 0, 0, argLow(2)],
-        [JGT_X, 1, 0, 0],
+        ...compared(argLow, JGT_X),
         allow,
         notify,
       ];
