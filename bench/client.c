@@ -4,6 +4,8 @@
  * client sync N            DMA_BUF_IOCTL_SYNC on one buffer
  * client alloc N LIVE      allocate and close 4 KiB, with LIVE other buffers alive
  * client udmabuf N         map and unmap a udmabuf of 64 KiB
+ * client window N          the same by a program that has no descriptor of the memfd
+ * client grow N            mremap(2) of 4 KiB to 8 KiB and back, a pair each
  * client device N          an ioctl of the device of bench/device.mjs
  * client poll N [NODE]      poll of 20 eventfds, with NODE open
  * client polled N NODE     the same, with NODE among them
@@ -19,6 +21,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -75,18 +78,29 @@ static void bench_alloc(int n, int live)
 	for (int i = 0; i < n; i++) close(allocate(4096));
 	printf("%.0f\n", (now() - start) / n);
 }
-static void bench_udmabuf(int n)
+static void bench_udmabuf(int n, bool has_memfd)
 {
 	const size_t size = 65536;
 	int memfd = memfd_create("bench", MFD_ALLOW_SEALING), device = open("/dev/udmabuf", O_RDWR);
 	struct udmabuf_create create = { .memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = size };
 	if (ftruncate(memfd, size) || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK)) exit(1);
 	int fd = ioctl(device, UDMABUF_CREATE, &create);
+	if (!has_memfd) close(memfd);
 	double start = now();
 	for (int i = 0; i < n; i++) {
 		void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED) exit(1);
 		munmap(p, size);
+	}
+	printf("%.0f\n", (now() - start) / n);
+}
+static void bench_grow(int n)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p = mremap(p, 8192, 4096, 0);
+	double start = now();
+	for (int i = 0; i < n; i++) {
+		if (mremap(p, 4096, 8192, 0) != p || mremap(p, 8192, 4096, 0) != p) exit(1);
 	}
 	printf("%.0f\n", (now() - start) / n);
 }
@@ -219,13 +233,15 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "epoll")) return bench_epoll(n, node), 0;
 	if (!strcmp(what, "read")) return bench_read(n, node), 0;
 	heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
-	if (heap < 0 && strcmp(what, "open")) {
+	if (heap < 0 && strcmp(what, "open") && strcmp(what, "grow")) {
 		perror("/dev/dma_heap/system");
 		return 1;
 	}
 	if (!strcmp(what, "sync")) bench_sync(n);
 	else if (!strcmp(what, "alloc")) bench_alloc(n, more);
-	else if (!strcmp(what, "udmabuf")) bench_udmabuf(n);
+	else if (!strcmp(what, "udmabuf")) bench_udmabuf(n, true);
+	else if (!strcmp(what, "window")) bench_udmabuf(n, false);
+	else if (!strcmp(what, "grow")) bench_grow(n);
 	else if (!strcmp(what, "device")) bench_device(n);
 	else if (!strcmp(what, "open")) bench_open(n, node ? node : "/etc/passwd");
 	else if (!strcmp(what, "hand")) bench_hand(n, more);

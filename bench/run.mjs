@@ -1,7 +1,7 @@
 // npm run bench: each figure beside its floor, measured in the same run, in turn; medians and the ratio.
 //
 // node bench/run.mjs [NAME …]   only these: sync, trace, tracedevice, sysioctl, alloc, live, hand,
-//                               udmabuf, open, start, wake, inc, create, merge, waiters, parked, iommu, attach,
+//                               udmabuf, grow, open, start, wake, inc, create, merge, waiters, parked, iommu, attach,
 //                               copy, read, poll, epoll
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -199,8 +199,25 @@ const benches = {
 
   async udmabuf() {
     const client = compile('client');
-    const [ours] = await inTurn(5, () => supervised(client, 'udmabuf', 2000));
+    const [ours, window] = await inTurn(
+      5,
+      () => supervised(client, 'udmabuf', 2000),
+      () => supervised(client, 'window', 2000),
+    );
     report('supervised mmap + munmap of a udmabuf', figure(us, ours), '', undefined, 'no limit');
+    const floor = ['with the memfd', figure(us, ours)];
+    report('the same without having the memfd', figure(us, window), ...floor, 'no limit');
+  },
+
+  async grow() {
+    const client = compile('client');
+    const [base, ours] = await inTurn(
+      5,
+      () => number(client, ['grow', '20000']),
+      () => supervised(client, 'grow', 20000),
+    );
+    const floor = ['unsupervised', figure(us, base)];
+    report('mremap to a larger size, and back', figure(us, ours), ...floor, 'no limit');
   },
 
   async open() {
