@@ -154,7 +154,7 @@ function makeKernel(kernelOptions: KernelOptions, options: RunOptions): Kernel {
       else if (isOfShim(record) && notServed++ < MOST_NOT_SERVED) {
         writeLine(2, `dmabuf-shim run: ${record.text.slice(SHIM.length)}`);
         if (notServed === MOST_NOT_SERVED)
-          writeLine(2, 'dmabuf-shim run: --verbose shows what more there is');
+          writeLine(2, 'dmabuf-shim run: --verbose shows the rest');
       }
     };
     return kernel;

@@ -63,7 +63,7 @@ class Readiness {
     this.#busy.add(file);
   }
 
-  /** Whether a file's descriptors are to be opened from HIGH_FDS on, for calls that wait to be told from others. */
+  /** Whether a file's descriptors get numbers from HIGH_FDS on: calls that wait for them are known by these. */
   isHigh(file: File): boolean {
     return this.#high.has(file);
   }

@@ -148,7 +148,7 @@ export class KernelTracker implements Observer {
     if (text.startsWith(COHERENCY)) this.#stale.push(seen);
     else if (isOfShim(record)) {
       const where = seen.process && { process: seen.process };
-      const advice = 'what it saw instead is not what Linux gives';
+      const advice = 'Linux would have shown it something else';
       this.#reporter.add({
         kind: 'not-served',
         seen,
