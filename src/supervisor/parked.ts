@@ -115,6 +115,10 @@ export class Parked {
     this.#server = server;
   }
 
+  get size(): number {
+    return this.#parked.size;
+  }
+
   /** Has a call wait; when that is over, its handler looks again. */
   park(call: Call, wait: Wait): void {
     const { tid } = call;

@@ -25,8 +25,10 @@ const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 /** struct seccomp_notif; a later kernel's may be longer (SECCOMP_GET_NOTIF_SIZES). */
 const NOTIF_SIZE = 80;
 
-/** Nanoseconds to wait for the next call before going back to the event loop. */
-const LINGER = 50_000;
+/** Nanoseconds to wait for the next call before going back to the event loop, which makes the call after it dearer. */
+const LINGER = 500_000;
+/** The same while calls are parked: what they wait for may come by the event loop. */
+const LINGER_PARKED = 50_000;
 /** Milliseconds after which the event loop has its turn, however many calls there are. */
 const TURN = 5;
 const SYS_ioctl = native.SYS.ioctl;
@@ -143,7 +145,8 @@ export class Supervisor {
         if (events & EPOLLIN) this.#receive(token, i > 0);
         else if (events !== 0) this.#removeListener(token);
       }
-      linger = this.#listeners.size > 0 ? LINGER : 0;
+      if (this.#listeners.size > 0) linger = this.#parked.size > 0 ? LINGER_PARKED : LINGER;
+      else linger = 0;
     } while (performance.now() < end);
     this.rest();
     this.#serveLater();

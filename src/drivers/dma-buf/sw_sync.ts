@@ -172,7 +172,7 @@ const swSyncFops: CharDeviceOperations = {
     { of: (file: File) => file.private_data as SyncTimeline },
     {
       SW_SYNC_IOC_CREATE_FENCE: createFence,
-      SW_SYNC_IOC_INC: increment,
+      SW_SYNC_IOC_INC: { plain: increment },
       SW_SYNC_GET_DEADLINE: { since: 'SW_SYNC_GET_DEADLINE', handle: getDeadline },
     },
   ),
